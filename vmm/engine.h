@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The contract between the machine and whatever executes guest instructions.
+ *
+ * An engine runs one vCPU until something it can't settle itself. Accesses that need an answer at once
+ * (ports, MMIO, TSC, machine MSRs, CR8) go through struct vcpu_ops and the instruction completes; everything
+ * else ends vcpu_run() with an exit. An engine knows nothing of devices, traces or GDB. */
+#ifndef VMM_ENGINE_H
+#define VMM_ENGINE_H
+
+#include "vmm/error.h"
+#include "vmm/nondet.h"
+#include "vmm/types.h"
+#include "vmm/x86/state.h"
+
+struct machine;
+struct vcpu;
+
+enum exit_reason {
+	EXIT_POSITION, /* vcpu->insns reached the position asked for */
+	EXIT_KICKED,   /* vcpu_kick(): timers, interrupts or the user want attention */
+	EXIT_HLT,      /* HLT retired; activity is ACTIVITY_HLT */
+	EXIT_WINDOW,   /* an interrupt can be injected now (asked for by want_window) */
+	EXIT_SHUTDOWN, /* triple fault */
+};
+
+/* What a vCPU asks of the machine in the middle of an instruction. All are called with vcpu->insns exact. */
+struct vcpu_ops {
+	u64 (*io_read)(struct vcpu *vcpu, enum io_space space, u64 addr, unsigned size);
+	void (*io_write)(struct vcpu *vcpu, enum io_space space, u64 addr, unsigned size, u64 value);
+	u64 (*tsc)(struct vcpu *vcpu); /* the TSC as the guest sees it */
+	/* MSRs that belong to the machine (x86_msr_is_machine()). -1: #GP(0). */
+	int (*rdmsr)(struct vcpu *vcpu, u32 msr, u64 *value);
+	int (*wrmsr)(struct vcpu *vcpu, u32 msr, u64 value);
+	u64 (*cr8)(struct vcpu *vcpu);
+	void (*set_cr8)(struct vcpu *vcpu, u64 value);
+};
+
+struct vcpu {
+	struct x86_state regs; /* exact whenever vcpu_run() isn't running; engines with state elsewhere sync it */
+	u64 insns;             /* instructions retired; a REP string instruction once, at its end */
+	u64 branches;          /* conditional branches retired (Jcc, LOOPcc, JrCXZ), taken or not */
+	unsigned id;           /* also the initial APIC ID */
+	struct machine *machine;
+	const struct vcpu_ops *ops;
+	const struct engine_ops *engine;
+	volatile bool kick; /* makes vcpu_run() return at the next instruction boundary */
+	bool want_window;   /* makes vcpu_run() return EXIT_WINDOW once interrupts can be taken */
+};
+
+struct engine_ops {
+	const char *name;
+	bool exact_insns;    /* counts retired instructions exactly */
+	bool exact_branches; /* counts retired conditional branches exactly */
+	/* 0, or a negative errno with a sentence saying why this engine can't serve on this host. */
+	int (*probe)(struct error *why);
+	/* Makes vCPU @id of @m, in reset state. The engine may embed struct vcpu in its own. */
+	int (*vcpu_create)(struct machine *m, unsigned id, struct vcpu **vcpu, struct error *err);
+	void (*vcpu_free)(struct vcpu *vcpu);
+	/* Runs until vcpu->insns == @until (never beyond), or another exit. Entering at @until returns at once. */
+	enum exit_reason (*run)(struct vcpu *vcpu, u64 until);
+	/* Tells the engine that vcpu->regs was changed from outside. */
+	void (*regs_changed)(struct vcpu *vcpu);
+	/* Delivers an external interrupt or NMI at the present boundary; vcpu_can_inject() holds.
+	 * Leaves HLT. A fault met during delivery is delivered to the guest; EXIT_SHUTDOWN then comes from run(). */
+	void (*inject)(struct vcpu *vcpu, enum irq_kind kind, u8 vector);
+	/* Guest RAM changed by somebody else: drop what was derived from it. */
+	void (*memory_changed)(struct vcpu *vcpu, u64 gpa, u64 len);
+	/* Page flags PAGE_DIRTY are about to be cleared: make the next write to every page set them again. */
+	void (*dirty_reset)(struct vcpu *vcpu);
+};
+
+extern const struct engine_ops soft_engine;
+extern const struct engine_ops kvm_engine;
+extern const struct engine_ops vtx_engine;
+
+/* Whether an external interrupt can be injected at this boundary: IF set, no STI or MOV SS shadow. */
+static inline bool vcpu_can_inject(const struct vcpu *vcpu)
+{
+	return (vcpu->regs.rflags & RFLAGS_IF) && !(vcpu->regs.interruptibility & (BLOCK_STI | BLOCK_MOV_SS));
+}
+
+static inline void vcpu_kick(struct vcpu *vcpu)
+{
+	vcpu->kick = true;
+}
+
+#endif

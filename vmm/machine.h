@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The machine: memory, vCPUs, buses, clock, devices, and the loop that drives them. */
+#ifndef VMM_MACHINE_H
+#define VMM_MACHINE_H
+
+#include "vmm/bus.h"
+#include "vmm/clock.h"
+#include "vmm/device.h"
+#include "vmm/engine.h"
+#include "vmm/error.h"
+#include "vmm/memory.h"
+#include "vmm/nondet.h"
+
+#define MACHINE_MAX_VCPUS   16
+#define MACHINE_MAX_DEVICES 32
+
+/* Why a run ended; also the numbers in a trace. */
+enum machine_end {
+	END_NONE,
+	END_POWEROFF,     /* ACPI S5 */
+	END_RESET,        /* i8042, port CF9h or 92h, ACPI reset register */
+	END_DEBUG_EXIT,   /* isa-debug-exit; end_code is the value written */
+	END_PANIC,        /* the guest said so: pvpanic or its console */
+	END_TRIPLE_FAULT, /* shutdown */
+	END_HALTED,       /* HLT with nothing left that could wake it */
+	END_UNTIL,        /* the --until condition was met */
+	END_USER,         /* Ctrl-C */
+	END_ERROR,        /* a fault of the host: disk full, ... */
+	END_COUNT,
+};
+
+const char *machine_end_name(enum machine_end end);
+
+struct machine_config {
+	u64 ram; /* bytes */
+	unsigned vcpus;
+	enum clock_mode clock;
+	u64 wall_start; /* Unix seconds at power-on */
+	const struct engine_ops *engine;
+};
+
+/* Where guest output goes. Called at the guest's instruction, in order. @port: 0 and 1 serial, 2 debug console. */
+enum console_port { CONSOLE_SERIAL0, CONSOLE_SERIAL1, CONSOLE_DEBUG };
+struct machine_listener {
+	void (*console)(void *ctx, enum console_port port, const u8 *buf, size_t len);
+	void *ctx;
+};
+
+struct pc;
+
+struct machine {
+	struct machine_config config;
+	struct memory mem;
+	struct bus pio, mmio;
+	struct clock clock;
+	struct nondet nondet;
+	struct machine_listener listener;
+	struct vcpu *vcpu[MACHINE_MAX_VCPUS];
+	struct device *device[MACHINE_MAX_DEVICES]; /* wiring order */
+	unsigned nr_devices;
+	struct pc *pc;                     /* the chips, vmm/pc/pc.h */
+	u64 tsc_offset[MACHINE_MAX_VCPUS]; /* [S] guest TSC - clock */
+	enum machine_end end;
+	u32 end_code;
+};
+
+/* Makes a machine with its chips wired (vmm/pc) in reset state; nothing is loaded yet. */
+int machine_create(struct machine **m, const struct machine_config *config, struct error *err);
+void machine_free(struct machine *m);
+
+/* Runs until the guest ends (m->end), @until is reached (position in instructions; END_NONE stays), or the
+ * nondet's boundary() fails (its negative errno is returned). 0 otherwise. */
+int machine_run(struct machine *m, u64 until);
+
+/* Asks machine_run() to return soon; safe from a signal handler. */
+void machine_interrupt(struct machine *m);
+
+/* The guest is over: machine_run() returns after the present instruction. The first reason stays. */
+void machine_set_end(struct machine *m, enum machine_end end, u32 code);
+
+/* Host input for a device, at a boundary; called by the recorder or replayer only. Returns bytes taken. */
+size_t machine_input(struct machine *m, enum input_source source, const u8 *buf, size_t len);
+/* How many bytes that source could take now. */
+size_t machine_input_room(struct machine *m, enum input_source source);
+
+/* The position: instructions retired by all vCPUs. */
+static inline u64 machine_position(const struct machine *m)
+{
+	return m->vcpu[0]->insns;
+}
+
+int machine_add_device(struct machine *m, struct device *dev);
+
+/* All saved state beyond RAM (vCPUs, devices, clock), through the field tables: for digests and checkpoints. */
+size_t machine_state_size(const struct machine *m);
+size_t machine_state_save(const struct machine *m, u8 *out);
+int machine_state_load(struct machine *m, const u8 *in, size_t len);
+
+/* The plain runner: nothing logged, input from nowhere, host or virtual clock. */
+extern const struct nondet_ops nondet_live;
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The CPU model "vmdbg-v2.1": x86-64-v2 with xAPIC, the same on every host. A change of any leaf or MSR default
+ * is a new model name, since a trace names the model it was recorded with. */
+#ifndef VMM_X86_CPUID_H
+#define VMM_X86_CPUID_H
+
+#include "vmm/types.h"
+
+#define CPU_MODEL_NAME  "vmdbg-v2.1"
+#define CPU_PHYS_BITS   40
+#define CPU_LINEAR_BITS 48
+
+struct x86_state;
+
+struct cpuid_regs {
+	u32 eax, ebx, ecx, edx;
+};
+
+/* CPUID as the guest sees it (SDM 2A, CPUID). @apic_id, @nr_vcpus: topology. @s gives the few bits that follow
+ * registers: OSXSAVE, XCR0, APIC enabled (@apic_base). */
+struct cpuid_regs x86_cpuid(const struct x86_state *s, u32 leaf, u32 subleaf, unsigned apic_id, unsigned nr_vcpus,
+			    u64 apic_base);
+
+/* MSRs kept in struct x86_state. -1: no such MSR, or a value with reserved bits: #GP(0).
+ * x86_msr_is_machine(): the MSR belongs to the machine (TSC, APIC) and goes through struct vcpu_ops. */
+bool x86_msr_is_machine(u32 msr);
+int x86_rdmsr(const struct x86_state *s, u32 msr, u64 *value);
+int x86_wrmsr(struct x86_state *s, u32 msr, u64 value);
+
+#endif
