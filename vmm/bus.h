@@ -3,7 +3,7 @@
  *
  * Sizes are 1, 2, 4 (ports) or 1, 2, 4, 8 (MMIO) bytes; an access may not be aligned. A region sees
  * offsets from its base. An access that no region claims reads as all ones and is dropped when written;
- * one that straddles a region's end is split into bytes. */
+ * one that straddles a region's edge is split into bytes, lowest address first. */
 #ifndef VMM_BUS_H
 #define VMM_BUS_H
 
@@ -16,7 +16,8 @@ struct bus_region {
 	u64 (*read)(void *dev, u64 offset, unsigned size);
 	void (*write)(void *dev, u64 offset, unsigned size, u64 value);
 	void *dev;
-	bool timed; /* the access depends on the clock: it is sampled first (clock.h) */
+	bool timed;     /* the access depends on the clock: it is sampled first (clock.h) */
+	unsigned width; /* bytes the device takes at once; wider accesses are split into pieces; 0: any */
 };
 
 #define BUS_MAX_REGIONS 64
@@ -28,7 +29,8 @@ struct bus {
 	u64 mask;      /* address bits the bus decodes (0xffff for ports) */
 };
 
-/* Adds a region. -EEXIST when it overlaps one, -ENOSPC when the table is full. */
+/* Adds a region. -EINVAL when it is empty or outside what the bus decodes, -EEXIST when it overlaps one,
+ * -ENOSPC when the table is full. */
 int bus_add(struct bus *bus, const struct bus_region *region);
 
 /* The region that claims @addr, or NULL. Cost: one comparison when it is the last one used,

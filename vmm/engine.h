@@ -13,6 +13,7 @@
 #include "vmm/x86/state.h"
 
 struct machine;
+struct memory;
 struct vcpu;
 
 enum exit_reason {
@@ -40,7 +41,9 @@ struct vcpu {
 	u64 insns;             /* instructions retired; a REP string instruction once, at its end */
 	u64 branches;          /* conditional branches retired (Jcc, LOOPcc, JrCXZ), taken or not */
 	unsigned id;           /* also the initial APIC ID */
+	unsigned count; /* vCPUs in the machine */
 	struct machine *machine;
+	struct memory *mem; /* the machine's */
 	const struct vcpu_ops *ops;
 	const struct engine_ops *engine;
 	volatile bool kick; /* makes vcpu_run() return at the next instruction boundary */

@@ -59,9 +59,11 @@ struct machine {
 	struct device *device[MACHINE_MAX_DEVICES]; /* wiring order */
 	unsigned nr_devices;
 	struct pc *pc;                     /* the chips, vmm/pc/pc.h */
-	u64 tsc_offset[MACHINE_MAX_VCPUS]; /* [S] guest TSC - clock */
+	u64 tsc_offset[MACHINE_MAX_VCPUS]; /* [S] guest TSC - clock; also what IA32_TSC_ADJUST reads as */
 	enum machine_end end;
 	u32 end_code;
+	volatile bool interrupted; /* [H] machine_interrupt() was called */
+	u64 live_start, live_next; /* [H] nondet_live: host ns at guest time 0; next position to sample at */
 };
 
 /* Makes a machine with its chips wired (vmm/pc) in reset state; nothing is loaded yet. */
@@ -69,7 +71,13 @@ int machine_create(struct machine **m, const struct machine_config *config, stru
 void machine_free(struct machine *m);
 
 /* Runs until the guest ends (m->end), @until is reached (position in instructions; END_NONE stays), or the
- * nondet's boundary() fails (its negative errno is returned). 0 otherwise. */
+ * nondet's boundary() or idle() fails (its negative errno is returned). 0 otherwise, also after machine_interrupt().
+ *
+ * What happens at a position P, in this order (machine_run.c): @until is compared, so a run stopped at P has seen
+ * nothing of P yet; boundary(), if P has reached next_stop() or a kick ended the last run and P is new; due timers;
+ * pending interrupts are injected (interrupt()); if halted, time is idled away (idle()), which can fire timers at the
+ * same P; then the engine runs. So input given by boundary() always comes before the timers and interrupts of P, and
+ * input given by idle() always after them: a replayer must apply each in the call in which it was recorded. */
 int machine_run(struct machine *m, u64 until);
 
 /* Asks machine_run() to return soon; safe from a signal handler. */
@@ -96,7 +104,8 @@ size_t machine_state_size(const struct machine *m);
 size_t machine_state_save(const struct machine *m, u8 *out);
 int machine_state_load(struct machine *m, const u8 *in, size_t len);
 
-/* The plain runner: nothing logged, input from nowhere, host or virtual clock. */
+/* The plain runner: nothing logged, input from nowhere, host or virtual clock. Its ctx is the machine;
+ * machine_create() installs it. */
 extern const struct nondet_ops nondet_live;
 
 #endif

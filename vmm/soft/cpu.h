@@ -18,6 +18,7 @@
 #include "vmm/memory.h"
 #include "vmm/soft/decode.h"
 #include "vmm/soft/flags.h"
+#include "vmm/x86/paging.h"
 
 /* Software TLBs: one for each way memory may be looked at. */
 enum mmu_index {
@@ -29,8 +30,9 @@ enum mmu_index {
 
 enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_EXEC };
 
-#define TLB_BITS 10
-#define TLB_SIZE (1u << TLB_BITS)
+#define ITLB_SIZE 64
+#define TLB_BITS  10
+#define TLB_SIZE  (1u << TLB_BITS)
 /* Low bits of a tag: the page is known, but accesses take the slow path. */
 #define TLB_SLOW  1ull
 #define TLB_EMPTY (~0ull)
@@ -38,7 +40,7 @@ enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_EXEC };
 struct tlb_entry {
 	u64 tag[2]; /* by ACCESS_READ and ACCESS_WRITE: linear page, or with TLB_SLOW, or TLB_EMPTY */
 	u64 addend; /* host address = linear + addend (RAM only) */
-	u64 gpa;    /* guest-physical page; bit 0: global */
+	u64 gpa;    /* guest-physical page; bit 0: global; bits 6:1: log2 of its page's size; bit 7: RAM */
 };
 
 struct tlb {
@@ -61,15 +63,15 @@ struct soft_cpu {
 	u64 insns_base;           /* vcpu.insns at the block's beginning */
 	unsigned mode;            /* enum decode_mode bits */
 	unsigned cpl;
-	bool sse_ok;      /* SSE usable: CR4.OSFXSR, !CR0.EM, !CR0.TS */
-	bool x87_ok;      /* x87 usable: !CR0.EM, !CR0.TS */
-	bool retired_not; /* the present instruction will be continued (interrupted REP): don't count it */
-	struct {
-		bool pending;
-		u8 size;
-		u64 la;
-		u64 value;
-	} rmw; /* a read-modify-write on the slow path */
+	bool sse_ok;       /* SSE usable: CR4.OSFXSR, !CR0.EM, !CR0.TS */
+	bool x87_ok;       /* x87 usable: !CR0.EM, !CR0.TS */
+	bool attention;    /* the run loop must look at flags, halt and breakpoints before the next block */
+	bool debug_data;   /* data breakpoints armed */
+	bool debug_exec;   /* instruction breakpoints armed */
+	bool debug_port;   /* I/O breakpoints armed */
+	bool no_step_trap; /* the instruction went through a gate or SYSCALL: no single-step trap after it */
+	bool retired_not;  /* the present instruction will be continued (interrupted REP): don't count it */
+	u64 rmw_la;        /* linear address of a read-modify-write on the slow path */
 	jmp_buf fault;
 	struct {
 		u8 vector;
@@ -78,7 +80,13 @@ struct soft_cpu {
 		u64 cr2;
 	} exception; /* what longjmp carries */
 	struct tlb tlbs[MMU_COUNT];
+	struct paging_context paging; /* [D] from control registers */
+	struct {
+		u64 la, key, gpa;
+		const u8 *host; /* NULL: no RAM */
+	} itlb[ITLB_SIZE];      /* pages code was fetched from; valid while key == exec_key */
 	struct block_cache *blocks;
+	u64 exec_key; /* exec_gen with mode and privilege: what a cached RIP look-up is valid for */
 	u64 exec_gen; /* raised whenever a linear-to-physical or mode change may make cached RIP look-ups stale */
 };
 
@@ -272,7 +280,7 @@ static inline u8 *tlb_host(struct soft_cpu *cpu, u64 la, unsigned size, enum acc
 	static inline void mem_rmw_st##bits(struct soft_cpu *cpu, u8 *p, u##bits v)               \
 	{                                                                                         \
 		if (unlikely(!p))                                                                 \
-			soft_store(cpu, cpu->rmw.la, bits / 8, v);                                \
+			soft_store(cpu, cpu->rmw_la, bits / 8, v);                                \
 		else                                                                              \
 			memcpy(p, &v, bits / 8);                                                  \
 	}

@@ -70,6 +70,8 @@ enum opcode_flags {
 	OP_GROUP = 1u << 20,  /* sub[8] by ModRM.reg (implies OP_MODRM); sub entries may add flags */
 	OP_PREFIX = 1u << 21, /* sub[4] by mandatory prefix: none, 66, F3, F2 (F3 and F2 beat 66) */
 	OP_PROT = 1u << 22,   /* #UD in real and virtual-8086 mode */
+	OP_ONE = 1u << 23,    /* the immediate is 1, without a byte of its own */
+	OP_CR = 1u << 24,     /* ModRM names registers whatever its mod field says (MOV CR, MOV DR) */
 };
 
 struct opcode {

@@ -10,6 +10,15 @@
 #define CPU_PHYS_BITS   40
 #define CPU_LINEAR_BITS 48
 
+/* Reset values that follow from the model (cpuid.c says why this part). */
+#define CPU_TSC_HZ            1000000000u      /* also the local APIC timer's clock */
+#define CPU_SIGNATURE         0x00030661u      /* CPUID 1 EAX: family 6, model 36h, stepping 1 */
+#define CPU_BIOS_SIGN_ID      (0x10dull << 32) /* microcode revision */
+#define CPU_PAT_RESET         0x0007040600070406ull
+#define CPU_MISC_ENABLE_RESET 0x1801ull /* fast strings; no branch trace store, no PEBS */
+#define CPU_FEATURE_CONTROL   1ull      /* locked, VMX off */
+#define CPU_MTRR_CAP          0x508ull  /* 8 variable ranges, fixed ranges, write-combining */
+
 struct x86_state;
 
 struct cpuid_regs {
