@@ -11,11 +11,11 @@
 const char *machine_end_name(enum machine_end end)
 {
 	static const char *const names[END_COUNT] = {
-	    [END_NONE] = "none",           [END_POWEROFF] = "power-off",
-	    [END_RESET] = "reset",         [END_DEBUG_EXIT] = "debug-exit",
-	    [END_PANIC] = "panic",         [END_TRIPLE_FAULT] = "triple fault",
-	    [END_HALTED] = "halted",       [END_UNTIL] = "until",
-	    [END_USER] = "interrupted",    [END_ERROR] = "error",
+	    [END_NONE] = "none",        [END_POWEROFF] = "power-off",
+	    [END_RESET] = "reset",      [END_DEBUG_EXIT] = "debug-exit",
+	    [END_PANIC] = "panic",      [END_TRIPLE_FAULT] = "triple fault",
+	    [END_HALTED] = "halted",    [END_UNTIL] = "until",
+	    [END_USER] = "interrupted", [END_ERROR] = "error",
 	};
 
 	return (unsigned)end < END_COUNT ? names[end] : "unknown";

@@ -31,6 +31,9 @@ enum machine_end {
 
 const char *machine_end_name(enum machine_end end);
 
+/* Names wiring and chips in a trace; a change that a guest could notice is a new name. */
+#define MACHINE_MODEL "vmdbg-pc.1"
+
 struct machine_config {
 	u64 ram; /* bytes */
 	unsigned vcpus;

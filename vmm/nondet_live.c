@@ -5,7 +5,7 @@
 
 #include <time.h>
 
-#define SAMPLE_INSNS 50000         /* between looks at host time while the guest runs: about a millisecond */
+#define SAMPLE_INSNS 50000        /* between looks at host time while the guest runs: about a millisecond */
 #define IDLE_MAX     100000000ull /* ns asleep at most before signals are looked at again */
 
 static u64 host_ns(struct machine *m)

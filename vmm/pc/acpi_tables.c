@@ -196,9 +196,10 @@ static u32 build_fadt(struct builder *b, u32 facs, u32 dsdt)
 	t[91] = 4;              /* PM_TMR_LEN */
 	store16(t + 96, 0xfff); /* P_LVL2_LAT, P_LVL3_LAT: no C2, no C3 */
 	store16(t + 98, 0xfff);
-	t[108] = 0x32;                                                 /* CMOS byte of the century */
-	store16(t + 109, BIT(0) | BIT(1) | BIT(3));                    /* ISA devices, 8042; no MSI */
-	store32(t + 112, BIT(0) | BIT(2) | BIT(5) | BIT(6) | BIT(10)); /* WBINVD, C1, no sleep button, RTC not fixed, reset */
+	t[108] = 0x32;                              /* CMOS byte of the century */
+	store16(t + 109, BIT(0) | BIT(1) | BIT(3)); /* ISA devices, 8042; no MSI */
+	/* WBINVD, C1, no sleep button, RTC wake not in PM1, reset register. */
+	store32(t + 112, BIT(0) | BIT(2) | BIT(5) | BIT(6) | BIT(10));
 	io_gas(t + 116, ACPI_RESET, 8, 1);
 	t[128] = ACPI_RESET_VAL;
 	t[131] = 1; /* minor version: 5.1 */

@@ -142,10 +142,9 @@ static void make_chips(struct pc *pc)
 static int list_chips(struct pc *pc)
 {
 	struct device *devices[] = {
-	    &pc->ioapic.dev,    &pc->pic.dev,      &pc->pit.dev,       &pc->kbc.dev,
-	    &pc->rtc.dev,       &pc->serial[0].dev, &pc->serial[1].dev, &pc->debugcon.dev,
-	    &pc->port61.dev,    &pc->port92.dev,   &pc->pm.dev,        &pc->pci.dev,
-	    &pc->vga.dev,       &pc->debugexit.dev, &pc->pvpanic.dev,
+	    &pc->ioapic.dev,    &pc->pic.dev,       &pc->pit.dev,      &pc->kbc.dev,       &pc->rtc.dev,
+	    &pc->serial[0].dev, &pc->serial[1].dev, &pc->debugcon.dev, &pc->port61.dev,    &pc->port92.dev,
+	    &pc->pm.dev,        &pc->pci.dev,       &pc->vga.dev,      &pc->debugexit.dev, &pc->pvpanic.dev,
 	};
 	int r = 0;
 
@@ -191,8 +190,8 @@ struct wire {
 	void (*write)(void *dev, u64 offset, unsigned size, u64 value);
 };
 
-#define CHIP(chip_name, member, at, list) \
-	{                                 \
+#define CHIP(chip_name, member, at, list)                                                                \
+	{                                                                                                \
 		.name = chip_name, .chip = offsetof(struct pc, member), .base = at, .chip_regions = list \
 	}
 
@@ -304,16 +303,18 @@ void pc_free(struct machine *m)
 
 /* --- reset --- */
 
-/* What a PC's firmware would have programmed before it starts a kernel: the 8259As at vectors 08h and 70h with timer,
- * keyboard and cascade open, IRQ 9 level-triggered for ACPI, the 8254 at 18.2 Hz. */
+/* What a PC's firmware would have programmed before it starts a kernel: the 8254 at 18.2 Hz; then, so that no edge of
+ * that is left pending, the 8259As at vectors 08h and 70h with timer, keyboard and cascade open; IRQ 9 level-triggered
+ * for ACPI. */
 static const struct {
 	u16 port;
 	u8 value;
 } firmware_ports[] = {
-    {0x20, 0x11}, {0x21, 0x08}, {0x21, 0x04}, {0x21, 0x01}, {0x21, 0xf8},             /* 8259A master */
-    {0xa0, 0x11}, {0xa1, 0x70}, {0xa1, 0x02}, {0xa1, 0x01}, {0xa1, 0xff}, {0x4d1, 0x02}, /* slave */
-    {0x43, 0x34}, {0x40, 0x00}, {0x40, 0x00},                                         /* counter 0: mode 2 */
-    {0x43, 0x54}, {0x41, 0x12},                                                       /* counter 1: refresh */
+    {0x43, 0x34},  {0x40, 0x00}, {0x40, 0x00},                             /* counter 0: mode 2, 65536 */
+    {0x43, 0x54},  {0x41, 0x12},                                           /* counter 1: refresh */
+    {0x20, 0x11},  {0x21, 0x08}, {0x21, 0x04}, {0x21, 0x01}, {0x21, 0xf8}, /* 8259A master */
+    {0xa0, 0x11},  {0xa1, 0x70}, {0xa1, 0x02}, {0xa1, 0x01}, {0xa1, 0xff}, /* slave */
+    {0x4d1, 0x02},
 };
 
 void pc_reset(struct machine *m)

@@ -25,6 +25,7 @@ enum mmu_index {
 	MMU_KERNEL,      /* CPL 0-2; user pages refused (SMAP) */
 	MMU_KERNEL_USER, /* CPL 0-2; user pages allowed (no SMAP, or AC set) */
 	MMU_USER,        /* CPL 3 */
+	MMU_USER_ALIGN,  /* CPL 3 with alignment checks: every access takes the slow path */
 	MMU_COUNT,
 };
 
@@ -69,6 +70,7 @@ struct soft_cpu {
 	bool debug_data;   /* data breakpoints armed */
 	bool debug_exec;   /* instruction breakpoints armed */
 	bool debug_port;   /* I/O breakpoints armed */
+	bool rep_single;   /* single-stepping: a REP instruction stops after each iteration */
 	bool no_step_trap; /* the instruction went through a gate or SYSCALL: no single-step trap after it */
 	bool retired_not;  /* the present instruction will be continued (interrupted REP): don't count it */
 	u64 rmw_la;        /* linear address of a read-modify-write on the slow path */

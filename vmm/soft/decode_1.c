@@ -243,6 +243,7 @@ const struct opcode opcodes_1[256] = {
     [0xd3] = {.flags = OP_GROUP | OP_MODRM, .sub = group2_c},
     [0xd4] = OPCODE(OP_I64 | OP_IMM8U, op_aam, NULL),
     [0xd5] = OPCODE(OP_I64 | OP_IMM8U, op_aad, NULL),
+    [0xd6] = OPCODE(OP_I64, op_salc, NULL),
     [0xd7] = OPCODE(0, op_xlat, NULL),
     [0xd8] = OPCODE(OP_MODRM, NULL, NULL), /* x87_mem, x87_reg */
     [0xd9] = OPCODE(OP_MODRM, NULL, NULL),

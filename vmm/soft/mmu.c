@@ -86,7 +86,7 @@ void soft_select_tlb(struct soft_cpu *cpu)
 	enum mmu_index index = MMU_KERNEL;
 
 	if (cpu->cpl == 3)
-		index = MMU_USER;
+		index = (s->cr0 & CR0_AM) && (s->rflags & RFLAGS_AC) ? MMU_USER_ALIGN : MMU_USER;
 	else if ((s->cr4 & CR4_SMAP) && (s->rflags & RFLAGS_AC))
 		index = MMU_KERNEL_USER;
 	cpu->tlb = &cpu->tlbs[index];
@@ -139,10 +139,15 @@ static _Noreturn void page_fault(struct soft_cpu *cpu, u64 la, u32 error)
 	soft_fault_code(cpu, X86_PF, error);
 }
 
+static unsigned walk_rights(enum mmu_index index)
+{
+	return index >= MMU_USER ? PAGING_USER : index == MMU_KERNEL_USER ? PAGING_AC : 0;
+}
+
 /* The walk for a data access through TLB @index, or the page fault. */
 static void walk(struct soft_cpu *cpu, enum mmu_index index, u64 la, unsigned access, struct paging_page *page)
 {
-	access |= index == MMU_USER ? PAGING_USER : index == MMU_KERNEL_USER ? PAGING_AC : 0;
+	access |= walk_rights(index);
 	if (paging_walk(&cpu->paging, &walk_ops, cpu, la, access, page))
 		page_fault(cpu, la, page->error);
 }
@@ -159,7 +164,6 @@ static struct tlb_entry *tlb_fill(struct soft_cpu *cpu, u64 la, enum access acce
 	struct tlb *tlb = &cpu->tlbs[index];
 	unsigned n = (la >> PAGE_SHIFT) & (TLB_SIZE - 1);
 	struct tlb_entry *e = &tlb->entry[n];
-	unsigned rights = index == MMU_USER ? PAGING_USER : index == MMU_KERNEL_USER ? PAGING_AC : 0;
 	u64 page_la = la & ~PAGE_MASK, gpa, slow_read, slow_write;
 	const struct memory_slot *slot;
 	struct paging_page page;
@@ -176,14 +180,14 @@ static struct tlb_entry *tlb_fill(struct soft_cpu *cpu, u64 la, enum access acce
 	slow_read = slot ? 0 : TLB_SLOW;
 	slow_write = slot && !(*flags & PAGE_CODE) ? 0 : TLB_SLOW;
 
-	if (unlikely(cpu->debug_data) && soft_debug_page(cpu, la))
+	if (unlikely(index == MMU_USER_ALIGN || (cpu->debug_data && soft_debug_page(cpu, la))))
 		slow_read = slow_write = TLB_SLOW;
 	if (e->tag[ACCESS_READ] == TLB_EMPTY && e->tag[ACCESS_WRITE] == TLB_EMPTY)
 		tlb->used[tlb->nr_used++] = (u16)n;
 	e->tag[ACCESS_READ] = page_la | slow_read;
 	e->tag[ACCESS_WRITE] = TLB_EMPTY;
-	if (access == ACCESS_WRITE ||
-	    (slot && page.dirty && (*flags & PAGE_DIRTY) && paging_permits(&cpu->paging, &page, rights | PAGING_WRITE)))
+	if (access == ACCESS_WRITE || (slot && page.dirty && (*flags & PAGE_DIRTY) &&
+				       paging_permits(&cpu->paging, &page, walk_rights(index) | PAGING_WRITE)))
 		e->tag[ACCESS_WRITE] = page_la | slow_write;
 	e->addend = slot ? (u64)(uintptr_t)(slot->host + (gpa - slot->gpa)) - page_la : 0;
 	e->gpa = gpa | (page.global ? GPA_GLOBAL : 0) | (slot ? GPA_RAM : 0) | (u64)page.page_bits << 1;
@@ -220,21 +224,35 @@ static struct piece piece_get(struct soft_cpu *cpu, u64 la, unsigned len, enum a
 	};
 }
 
+/* CR0.AM and RFLAGS.AC at CPL 3: operands of 2, 4 and 8 bytes, and of 10 by 8. */
+static void check_alignment(struct soft_cpu *cpu, u64 la, unsigned len)
+{
+	unsigned align = len == 10 ? 8 : len;
+
+	if ((align == 2 || align == 4 || align == 8) && (la & (align - 1)))
+		soft_fault_code(cpu, X86_AC, 0);
+}
+
 /* Splits [la, la + len) at page ends (len up to a page: two pieces at most); all translated, or a fault. */
 static unsigned pieces_get(struct soft_cpu *cpu, u64 la, unsigned len, enum access access, struct piece p[2])
 {
-	unsigned room = (unsigned)(PAGE_SIZE - (la & PAGE_MASK));
+	unsigned room = (unsigned)(PAGE_SIZE - (la & PAGE_MASK)), n = 1;
 	u64 next = (la | PAGE_MASK) + 1;
 
 	if (len <= room) {
 		p[0] = piece_get(cpu, la, len, access);
-		return 1;
+	} else {
+		if (x86_long_mode(&cpu->vcpu.regs))
+			check_canonical(cpu, next);
+		else
+			next = (u32)next;
+		p[0] = piece_get(cpu, la, room, access);
+		p[1] = piece_get(cpu, next, len - room, access);
+		n = 2;
 	}
-	if (!(cpu->mode & MODE_64) && !x86_long_mode(&cpu->vcpu.regs))
-		next = (u32)next;
-	p[0] = piece_get(cpu, la, room, access);
-	p[1] = piece_get(cpu, next, len - room, access);
-	return 2;
+	if (unlikely(mmu_index(cpu) == MMU_USER_ALIGN))
+		check_alignment(cpu, la, len);
+	return n;
 }
 
 /* The machine sees positions only while it is being asked something. */

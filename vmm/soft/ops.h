@@ -84,7 +84,7 @@ DECLARE_RM(idiv);
 insn_fn op_imul16_gr, op_imul16_gm, op_imul16_gri, op_imul16_gmi;
 insn_fn op_imul32_gr, op_imul32_gm, op_imul32_gri, op_imul32_gmi;
 insn_fn op_imul64_gr, op_imul64_gm, op_imul64_gri, op_imul64_gmi;
-insn_fn op_daa, op_das, op_aaa, op_aas, op_aam, op_aad;
+insn_fn op_daa, op_das, op_aaa, op_aas, op_aam, op_aad, op_salc;
 
 /* ops_bit.c */
 #define DECLARE_BT(name)                                                                \

@@ -198,6 +198,12 @@ void op_aas(struct soft_cpu *cpu, const struct insn *i)
 	ascii_adjust(cpu, -1);
 }
 
+/* SALC, undocumented but in every processor: AL from CF. */
+void op_salc(struct soft_cpu *cpu, const struct insn *i)
+{
+	set_reg8(cpu, 0, flag_cf(&cpu->flags) ? 0xff : 0);
+}
+
 void op_aam(struct soft_cpu *cpu, const struct insn *i)
 {
 	u8 al = reg8(cpu, 0), base = (u8)i->imm;

@@ -59,7 +59,7 @@ static void repeat(struct soft_cpu *cpu, const struct insn *i, void (*once)(stru
 		reg_set(cpu, RCX, i->asize, reg_get(cpu, RCX, i->asize) - 1);
 		if (compare && flag_zf(&cpu->flags) != !!(i->flags & INSN_REP))
 			return;
-		if (unlikely(cpu->vcpu.kick) && reg_get(cpu, RCX, i->asize)) {
+		if (unlikely(cpu->vcpu.kick || cpu->rep_single) && reg_get(cpu, RCX, i->asize)) {
 			rep_interrupt(cpu);
 			return;
 		}
@@ -76,7 +76,8 @@ static u64 in_page(u64 la, u64 count, unsigned size)
  * element is not eligible (page crossing, MMIO, TLB miss, code page) and leaves the rest to repeat(). */
 static bool bulk_allowed(const struct soft_cpu *cpu, const struct insn *i)
 {
-	return (i->flags & INSN_REP) && (i->flags & INSN_FLAT) && !(cpu->vcpu.regs.rflags & RFLAGS_DF);
+	return (i->flags & INSN_REP) && (i->flags & INSN_FLAT) && !(cpu->vcpu.regs.rflags & RFLAGS_DF) &&
+	       !cpu->rep_single;
 }
 
 static void bulk_advance(struct soft_cpu *cpu, u64 n, unsigned size, bool source_too)

@@ -59,7 +59,7 @@ void op_sti(struct soft_cpu *cpu, const struct insn *i)
 
 static void set_ac(struct soft_cpu *cpu, bool ac)
 {
-	if (cpu->cpl || !(cpu->vcpu.regs.cr4 & CR4_SMAP))
+	if (cpu->cpl)
 		soft_fault(cpu, X86_UD);
 	cpu->vcpu.regs.rflags = (cpu->vcpu.regs.rflags & ~RFLAGS_AC) | (ac ? RFLAGS_AC : 0);
 	soft_select_tlb(cpu);

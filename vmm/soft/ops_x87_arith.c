@@ -222,8 +222,7 @@ static void remainder_op(struct soft_cpu *cpu, const struct insn *i, bool neares
 	fpu->fsw &= ~X87_C2;
 	if (x87_raise(cpu, i, env.raised))
 		return;
-	cc = partial ? X87_C2
-		     : (quotient & 4 ? X87_C0 : 0) | (quotient & 2 ? X87_C3 : 0) | (quotient & 1 ? X87_C1 : 0);
+	cc = partial ? X87_C2 : (quotient & 4 ? X87_C0 : 0) | (quotient & 2 ? X87_C3 : 0) | (quotient & 1 ? X87_C1 : 0);
 	/* An invalid operation or a NaN leaves C0 and C3 alone. */
 	if (number)
 		fpu->fsw = (fpu->fsw & ~X87_CC) | cc;

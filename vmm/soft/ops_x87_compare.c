@@ -78,16 +78,16 @@ static void compare_mem(struct soft_cpu *cpu, const struct insn *i, struct f80_n
 	compare(cpu, i, &b, false, pop);
 }
 
-#define DEFINE_COMPARE_MEM(suffix, load)                               \
+#define DEFINE_COMPARE_MEM(suffix, load)                                   \
 	void op_fcom_##suffix(struct soft_cpu *cpu, const struct insn *i)  \
-	{                                                              \
-		x87_begin(cpu);                                        \
-		compare_mem(cpu, i, load, false);                      \
-	}                                                              \
+	{                                                                  \
+		x87_begin(cpu);                                            \
+		compare_mem(cpu, i, load, false);                          \
+	}                                                                  \
 	void op_fcomp_##suffix(struct soft_cpu *cpu, const struct insn *i) \
-	{                                                              \
-		x87_begin(cpu);                                        \
-		compare_mem(cpu, i, load, true);                       \
+	{                                                                  \
+		x87_begin(cpu);                                            \
+		compare_mem(cpu, i, load, true);                           \
 	}
 
 DEFINE_COMPARE_MEM(f32, f80_from_f32(mem_ld32(cpu, i)))
@@ -127,8 +127,8 @@ static void compare_flags(struct soft_cpu *cpu, const struct insn *i, bool quiet
 	/* An unmasked invalid operation leaves EFLAGS alone (SDM volume 2, FCOMI). */
 	if (env.raised & ~fpu->fcw & X87_IE)
 		return;
-	flags_set(&cpu->flags, (cc & X87_C3 ? RFLAGS_ZF : 0) | (cc & X87_C2 ? RFLAGS_PF : 0) |
-				   (cc & X87_C0 ? RFLAGS_CF : 0));
+	flags_set(&cpu->flags,
+		  (cc & X87_C3 ? RFLAGS_ZF : 0) | (cc & X87_C2 ? RFLAGS_PF : 0) | (cc & X87_C0 ? RFLAGS_CF : 0));
 	if (pop && !stopped)
 		x87_pop(fpu);
 }

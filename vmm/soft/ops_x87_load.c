@@ -187,10 +187,10 @@ static void store(struct soft_cpu *cpu, const struct insn *i, enum store_format 
 		x87_pop(fpu);
 }
 
-#define DEFINE_STORE(name, format, size, pop)                  \
-	void name(struct soft_cpu *cpu, const struct insn *i)  \
-	{                                                      \
-		store(cpu, i, format, size, pop);              \
+#define DEFINE_STORE(name, format, size, pop)                 \
+	void name(struct soft_cpu *cpu, const struct insn *i) \
+	{                                                     \
+		store(cpu, i, format, size, pop);             \
 	}
 
 DEFINE_STORE(op_fst_f32, STORE_F32, 4, false)

@@ -91,7 +91,6 @@ static bool needs_steps(const struct soft_cpu *cpu)
 static void step(struct soft_cpu *cpu)
 {
 	struct x86_state *s = &cpu->vcpu.regs;
-	u64 insns = cpu->vcpu.insns;
 	bool trap = s->rflags & RFLAGS_TF;
 
 	if (s->pending_db && !(s->interruptibility & BLOCK_MOV_SS))
@@ -111,8 +110,10 @@ static void step(struct soft_cpu *cpu)
 
 	s->rflags &= ~RFLAGS_RF;
 	s->interruptibility &= ~(u32)SHADOW;
+	cpu->rep_single = trap;
 	run_block(cpu, b, 1);
-	if (trap && cpu->vcpu.insns != insns && !cpu->no_step_trap)
+	cpu->rep_single = false;
+	if (trap && !cpu->no_step_trap)
 		s->pending_db |= BIT(14); /* BS */
 }
 
@@ -160,7 +161,7 @@ static void unwind(struct soft_cpu *cpu)
 {
 	cpu->vcpu.insns = cpu->insns_base + (u64)(cpu->cur - cpu->first);
 	cpu->vcpu.regs.rip = insn_rip(cpu, cpu->cur);
-	cpu->retired_not = false;
+	cpu->retired_not = cpu->rep_single = false;
 	soft_select_tlb(cpu);
 	soft_stand_between(cpu);
 }

@@ -188,8 +188,7 @@ static struct f80_rounded round_underflow(struct f80_env *env, bool sign, s32 ex
 }
 
 /* Tininess is judged after rounding with an unbounded exponent (SDM volume 1, 4.9.1.5). @exp is biased as @f is. */
-struct f80_rounded f80_round_format(struct f80_env *env, bool sign, s32 exp, u64 hi, u64 lo,
-				    const struct f80_format *f)
+struct f80_rounded f80_round_format(struct f80_env *env, bool sign, s32 exp, u64 hi, u64 lo, const struct f80_format *f)
 {
 	struct rounding_result r = round_mant(hi, lo, f->prec, f80_rc(env), sign);
 

@@ -35,13 +35,13 @@
 #define F80_EXP_MAX 0x7fff
 #define F80_WRAP    24576 /* exponent adjustment of unmasked overflow and underflow (SDM 1, 8.5.4) */
 
-#define F80_SIGN     0x8000u
-#define F80_INTEGER  (1ull << 63)
-#define F80_QUIET    (1ull << 62)
-#define F80_DEFAULT  ((struct x87_reg){0xc000000000000000ull, 0xffff}) /* the QNaN real indefinite */
-#define F80_ONE      ((struct x87_reg){F80_INTEGER, F80_BIAS})
-#define F32_DEFAULT  0xffc00000u
-#define F64_DEFAULT  0xfff8000000000000ull
+#define F80_SIGN    0x8000u
+#define F80_INTEGER (1ull << 63)
+#define F80_QUIET   (1ull << 62)
+#define F80_DEFAULT ((struct x87_reg){0xc000000000000000ull, 0xffff}) /* the QNaN real indefinite */
+#define F80_ONE     ((struct x87_reg){F80_INTEGER, F80_BIAS})
+#define F32_DEFAULT 0xffc00000u
+#define F64_DEFAULT 0xfff8000000000000ull
 
 enum rounding { ROUND_NEAREST, ROUND_DOWN, ROUND_UP, ROUND_ZERO }; /* as in FCW.RC */
 

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* vmdbg record, and vmdbg run, which is the same without a trace. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "cmd/engines.h"
+#include "cmd/figures.h"
+#include "cmd/guest.h"
+#include "replay/session.h"
+#include "traces/text.h"
+
+struct recording {
+	struct options o;
+	struct session session;
+	struct machine *m;
+	struct guest guest;
+	struct trace_writer *writer; /* NULL: vmdbg run */
+	struct recorder *recorder;
+	char *output;
+	char *what; /* the kernel */
+	struct error err;
+};
+
+static int make_session(struct recording *r)
+{
+	const struct options *o = &r->o;
+	struct session *s = &r->session;
+	int rc = engine_choose(o->engine, &s->config.engine, &r->err);
+
+	if (rc)
+		return rc;
+	if (o->memory)
+		s->config.ram = o->memory;
+	s->config.vcpus = o->smp;
+	s->config.clock = o->clock;
+	if (o->have_date)
+		s->config.wall_start = o->date;
+	else if (o->clock == CLOCK_HOST)
+		s->config.wall_start = time(NULL);
+	s->boot.inguest = o->inguest;
+	if (o->flat) {
+		s->boot.kind = BOOT_FLAT;
+		s->boot.flat_address = o->flat_address;
+	}
+	rc = session_set_kernel(s, o->file, &r->err);
+	if (!rc && o->initrd)
+		rc = session_set_initrd(s, o->initrd, &r->err);
+	if (!rc && o->append)
+		rc = session_set_append(s, o->append, &r->err);
+	return rc;
+}
+
+/* A trace that is there already is found out before the guest is made. */
+static int choose_output(struct recording *r)
+{
+	r->output = r->o.output ? strdup(r->o.output) : options_default_output(r->o.file);
+	if (!r->output)
+		return error_set(&r->err, -ENOMEM, "no memory");
+	if (!r->o.force && !access(r->output, F_OK))
+		return error_set(&r->err, -EEXIST, "%s exists already; --force replaces it, -o names another",
+				 r->output);
+	return 0;
+}
+
+/* What a person looking at the trace may want to know. */
+static int write_note(struct recording *r)
+{
+	struct trace_buf text = {0};
+	int rc = trace_text_add(&text, "kernel", r->what);
+
+	if (!rc)
+		rc = trace_text_add(&text, "recorder", "vmdbg " VMDBG_VERSION);
+	for (unsigned i = 0; i < r->o.nr_until && !rc; i++)
+		rc = trace_text_add(&text, "until", r->o.until[i].text);
+	rc = rc ? error_set(&r->err, rc, "no memory") : trace_write(r->writer, TRACE_NOTE, 0, text.data, text.len);
+	if (rc && !r->err.text[0])
+		r->err = *trace_writer_error(r->writer);
+	trace_buf_free(&text);
+	return rc;
+}
+
+static int start_trace(struct recording *r)
+{
+	struct recorder_config config = {.input_fd = guest_input_fd(&r->o), .input_source = INPUT_SERIAL0};
+	int rc = trace_writer_create(&r->writer, r->output, r->o.force ? TRACE_FORCE : 0, &r->err);
+
+	if (!rc)
+		rc = session_save(&r->session, r->writer, r->o.embed_none ? SESSION_EMBED_NONE : 0, &r->err);
+	if (!rc)
+		rc = write_note(r);
+	if (!rc)
+		rc = recorder_create(&r->recorder, r->writer, r->m, &config, &r->err);
+	return rc;
+}
+
+/* Ends a trace that couldn't be finished, and says what is left of it. */
+static void abandon_trace(struct recording *r)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s", trace_writer_path(r->writer));
+	if (trace_writer_abandon(r->writer) == 1)
+		complain("what was recorded until then is in %s", path);
+	r->writer = NULL;
+}
+
+static int finish_trace(struct recording *r)
+{
+	int rc = recorder_finish(r->recorder, &r->err);
+	struct stat st;
+
+	if (rc)
+		return rc;
+	guest_figures(&r->guest);
+	rc = trace_writer_close(r->writer, &r->err);
+	r->writer = NULL;
+	if (!rc && !stat(r->output, &st))
+		r->guest.figures.trace_bytes = st.st_size;
+	return rc;
+}
+
+static int run_guest(struct recording *r)
+{
+	const bool record = r->recorder;
+	struct error console = {""};
+	int rc, finish;
+
+	rc = guest_init(&r->guest, r->m, &r->o, false, &r->err);
+	if (rc)
+		return rc;
+	r->guest.recorder = r->recorder;
+	rc = guest_run(&r->guest);
+	finish = guest_finish(&r->guest, &console);
+	if (record) {
+		int trace = finish_trace(r);
+
+		rc = rc ? rc : trace;
+	} else if (rc) {
+		error_set(&r->err, rc, "the machine stopped: %s", strerror(-rc));
+	}
+	if (rc || !finish)
+		return rc;
+	r->err = console;
+	return finish;
+}
+
+static void print_summary(const struct recording *r)
+{
+	const struct figures *f = &r->guest.figures;
+	char a[FORMAT_MAX], b[FORMAT_MAX], c[FORMAT_MAX], d[FORMAT_MAX];
+
+	fflush(stdout);
+	if (r->guest.console.tty && r->guest.console.column)
+		fputc('\n', stderr);
+	fprintf(stderr, "vmdbg: %s: %s: %s instructions, %s of guest time, in %.1f s (%.1f MIPS)", r->what,
+		end_sentence(r->m->end), format_count(a, f->insns), format_ns(b, f->guest_ns), f->seconds,
+		figures_mips(f));
+	if (r->recorder)
+		fprintf(stderr, "; %s events; %s has %s", format_count(c, f->events), r->output,
+			format_bytes(d, f->trace_bytes));
+	fputc('\n', stderr);
+}
+
+static int print_json(const struct recording *r, int status)
+{
+	json_t *j = figures_json(&r->guest.figures);
+
+	json_object_set_new(j, "command", json_string(r->recorder ? "record" : "run"));
+	json_object_set_new(j, "kernel", figures_json_text(r->what));
+	json_object_set_new(j, "engine", json_string(r->session.config.engine->name));
+	json_object_set_new(j, "memory_bytes", json_integer(r->m->config.ram));
+	json_object_set_new(j, "end", json_string(machine_end_name(r->m->end)));
+	json_object_set_new(j, "end_code", json_integer(r->m->end_code));
+	json_object_set_new(j, "exit_status", json_integer(status));
+	if (r->recorder)
+		json_object_set_new(j, "trace", figures_json_text(r->output));
+	return figures_json_print(j);
+}
+
+static int make_machine(struct recording *r)
+{
+	int rc = make_session(r);
+
+	if (!rc)
+		rc = machine_create(&r->m, &r->session.config, &r->err);
+	if (!rc)
+		rc = boot_load(r->m, &r->session.boot, &r->what, &r->err);
+	return rc;
+}
+
+static int record(struct recording *r, bool with_trace)
+{
+	int status, rc = with_trace ? choose_output(r) : 0;
+
+	if (!rc)
+		rc = make_machine(r);
+	if (!rc && with_trace)
+		rc = start_trace(r);
+	if (!rc)
+		rc = run_guest(r);
+	if (rc) {
+		status = complain_error(&r->err, rc);
+		if (r->writer)
+			abandon_trace(r);
+		return status;
+	}
+	status = guest_status(&r->guest);
+	if (!r->o.quiet)
+		print_summary(r);
+	if (r->o.json && print_json(r, status))
+		return STATUS_USAGE;
+	return status;
+}
+
+static void release(struct recording *r)
+{
+	if (r->recorder)
+		recorder_free(r->recorder);
+	machine_free(r->m);
+	session_free(&r->session);
+	options_free(&r->o);
+	free(r->output);
+	free(r->what);
+}
+
+static int record_command(int argc, char **argv, const struct command *command, enum options_command which)
+{
+	struct recording *r = calloc(1, sizeof(*r));
+	int status;
+
+	if (!r) {
+		complain("no memory");
+		return STATUS_FAULT;
+	}
+	session_init(&r->session);
+	if (options_parse(&r->o, which, "KERNEL", argc, argv, &r->err)) {
+		complain("%s", r->err.text);
+		status = STATUS_USAGE;
+	} else if (r->o.help) {
+		command_help(stdout, command, which);
+		status = STATUS_OK;
+	} else {
+		status = record(r, which == OPT_RECORD);
+	}
+	release(r);
+	free(r);
+	return status;
+}
+
+static int run_record(int argc, char **argv)
+{
+	return record_command(argc, argv, &cmd_record, OPT_RECORD);
+}
+
+static int run_run(int argc, char **argv)
+{
+	return record_command(argc, argv, &cmd_run, OPT_RUN);
+}
+
+const struct command cmd_record = {
+    .name = "record",
+    .summary = "run a kernel and record everything that happens to it",
+    .usage = "usage: vmdbg record [OPTIONS] KERNEL\n"
+	     "\n"
+	     "Boots KERNEL (Linux bzImage or vmlinux, Multiboot, PVH, ELF64, or a flat binary with\n"
+	     "--flat) in a virtual PC and writes a trace from which vmdbg replay repeats the run bit\n"
+	     "for bit. The guest's console is stdout, stdin its serial port. Ctrl-C ends the recording\n"
+	     "cleanly, a second one at once; what was written until then can be replayed.\n"
+	     "\n"
+	     "Exit status: 0 the guest powered off, reset or halted, or --until was met; 4 it panicked\n"
+	     "or crashed in a triple fault; (v<<1)|1 it wrote v to isa-debug-exit (port 0xf4); 2 bad\n"
+	     "usage, input, or an output that can't be written; 70 a fault of vmdbg itself.\n",
+    .examples = "  vmdbg record ./kernel.elf                          # -> kernel.elf.vmt\n"
+		"  vmdbg record -o boot.vmt --initrd initrd.gz --append \"console=ttyS0 panic=-1\" vmlinuz\n"
+		"  vmdbg record -m 1G --until 'pattern:login:' --append console=ttyS0 vmlinuz\n"
+		"  vmdbg record --until insns:2G --quiet --json kernel.elf | jq .mips\n",
+    .run = run_record,
+};
+
+const struct command cmd_run = {
+    .name = "run",
+    .summary = "run a kernel without recording it",
+    .usage = "usage: vmdbg run [OPTIONS] KERNEL\n"
+	     "\n"
+	     "Boots KERNEL as vmdbg record does, but writes no trace; the guest gets no input. Exit\n"
+	     "statuses are those of vmdbg record.\n",
+    .examples = "  vmdbg run ./kernel.elf\n"
+		"  vmdbg run --append console=ttyS0 --initrd initrd.gz vmlinuz\n"
+		"  vmdbg run --flat 0x100000 boot.bin\n",
+    .run = run_run,
+};

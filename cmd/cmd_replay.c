@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cmd/cmd.h"
+#include "cmd/disasm.h"
+#include "cmd/engines.h"
+#include "cmd/figures.h"
+#include "cmd/guest.h"
+#include "cmd/junit.h"
+#include "replay/session.h"
+
+struct replay {
+	struct options o;
+	struct trace_reader *reader;
+	struct session session;
+	struct machine *m;
+	struct replayer *replayer;
+	struct guest guest;
+	bool started; /* guest is set up */
+	char *what;
+	enum replay_result result;
+	enum machine_end end; /* the guest's, as far as the replay went; END_NONE: not reached */
+	u32 end_code;
+	char *report;   /* a divergence's, many lines */
+	char text[700]; /* what is wrong, in a sentence */
+	struct error err;
+};
+
+static int set_up(struct replay *r)
+{
+	const struct options *o = &r->o;
+	int rc = trace_open(&r->reader, o->file, 0, &r->err);
+
+	if (!rc)
+		rc = session_load(&r->session, r->reader, o->kernel, o->initrd, &r->err);
+	if (rc && r->reader && r->reader->state != TRACE_WHOLE) {
+		error_set(&r->err, -EBADMSG, "%s: %s: nothing of it can be replayed", o->file, r->reader->damage.text);
+		return -EBADMSG;
+	}
+	if (!rc)
+		rc = engine_choose(o->engine, &r->session.config.engine, &r->err);
+	if (!rc)
+		rc = machine_create(&r->m, &r->session.config, &r->err);
+	if (!rc)
+		rc = boot_load(r->m, &r->session.boot, &r->what, &r->err);
+	if (!rc)
+		rc = replayer_create(&r->replayer, r->reader, r->m, &r->session, &r->err);
+	if (!rc)
+		rc = guest_init(&r->guest, r->m, &r->o, true, &r->err);
+	if (!rc) {
+		r->started = true;
+		r->guest.replayer = r->replayer;
+	}
+	return rc;
+}
+
+static void note_end(struct replay *r)
+{
+	const struct end_record *recorded = replayer_end(r->replayer);
+
+	if (r->result == REPLAY_EQUAL && recorded) {
+		r->end = recorded->reason;
+		r->end_code = recorded->code;
+	} else if (r->m->end < END_UNTIL) {
+		r->end = r->m->end;
+		r->end_code = r->m->end_code;
+	}
+}
+
+static void make_report(struct replay *r)
+{
+	const struct divergence *d = replayer_divergence(r->replayer);
+	size_t len;
+	FILE *f;
+
+	if (!d)
+		return;
+	snprintf(r->text, sizeof(r->text), "%s: the replay differs from the recording: %s", r->o.file, d->what);
+	f = open_memstream(&r->report, &len);
+	if (!f)
+		return;
+	divergence_print(d, f, disasm_print, r->m);
+	fclose(f);
+}
+
+/* The first expectation that isn't met, or NULL. */
+static const struct condition *unmet(struct replay *r)
+{
+	console_end_lines(&r->guest.console);
+	for (unsigned i = 0; i < r->o.nr_expect; i++) {
+		struct condition *c = &r->o.expect[i];
+
+		if (c->kind == CONDITION_PANIC)
+			c->met = r->end == END_PANIC || r->guest.panicked;
+		else if (c->kind == CONDITION_EXIT)
+			c->met = r->end != END_NONE && (u64)end_status(r->end, r->end_code) == c->value;
+		if (!c->met)
+			return c;
+	}
+	return NULL;
+}
+
+static const char *how_it_ended(const struct replay *r)
+{
+	return r->end == END_NONE ? "the replay stopped before the guest's end" : end_sentence(r->end);
+}
+
+static int judge(struct replay *r)
+{
+	const struct condition *c;
+
+	switch (r->result) {
+	case REPLAY_DIVERGED:
+		make_report(r);
+		return STATUS_DIVERGED;
+	case REPLAY_CUT:
+		snprintf(r->text, sizeof(r->text), "%s: %s", r->o.file, replayer_damage(r->replayer)->text);
+		return STATUS_DAMAGED;
+	case REPLAY_EQUAL:
+	case REPLAY_STOPPED:
+		c = unmet(r);
+		if (!c)
+			return STATUS_OK;
+		snprintf(r->text, sizeof(r->text), "%s: --expect %s is not met: %s%s", r->o.file, c->text,
+			 how_it_ended(r), c->kind == CONDITION_PATTERN ? ", and no line of its console matches" : "");
+		return STATUS_UNMET;
+	default:
+		snprintf(r->text, sizeof(r->text), "%s: the replay came to no result", r->o.file);
+		return STATUS_FAULT;
+	}
+}
+
+static const char *result_name(int status, enum replay_result result)
+{
+	switch (status) {
+	case STATUS_OK:
+	case STATUS_UNMET:
+		return result == REPLAY_STOPPED ? "stopped" : "equal";
+	case STATUS_DIVERGED:
+		return "diverged";
+	case STATUS_DAMAGED:
+		return "damaged";
+	default:
+		return "error";
+	}
+}
+
+static void print_summary(const struct replay *r, int status)
+{
+	const struct figures *f = &r->guest.figures;
+	char a[FORMAT_MAX], b[FORMAT_MAX], c[FORMAT_MAX];
+
+	fflush(stdout);
+	if (r->guest.console.tty && r->guest.console.column)
+		fputc('\n', stderr);
+	if (r->text[0])
+		complain("%s", r->text);
+	if (r->report)
+		fputs(r->report, stderr);
+	if (r->o.quiet || (status != STATUS_OK && status != STATUS_UNMET))
+		return;
+	fprintf(stderr, "vmdbg: %s: %s: %s instructions, %s of guest time, %s events, in %.1f s (%.1f MIPS); %s\n",
+		r->o.file, r->result == REPLAY_EQUAL ? "equal to the recording" : "stopped early, equal so far",
+		format_count(a, f->insns), format_ns(b, f->guest_ns), format_count(c, f->events), f->seconds,
+		figures_mips(f), how_it_ended(r));
+}
+
+static int print_json(const struct replay *r, int status)
+{
+	json_t *j = figures_json(&r->guest.figures);
+
+	json_object_set_new(j, "command", json_string("replay"));
+	json_object_set_new(j, "trace", figures_json_text(r->o.file));
+	json_object_set_new(j, "result", json_string(result_name(status, r->result)));
+	json_object_set_new(j, "exit_status", json_integer(status));
+	json_object_set_new(j, "end", json_string(machine_end_name(r->end)));
+	json_object_set_new(j, "end_code", json_integer(r->end_code));
+	if (r->what)
+		json_object_set_new(j, "kernel", figures_json_text(r->what));
+	if (r->text[0])
+		json_object_set_new(j, "message", figures_json_text(r->text));
+	if (r->report)
+		json_object_set_new(j, "report", figures_json_text(r->report));
+	return figures_json_print(j);
+}
+
+static int write_junit(struct replay *r, int status)
+{
+	const char *slash = strrchr(r->o.file, '/');
+	const bool failure = status == STATUS_DIVERGED || status == STATUS_UNMET;
+	struct junit_case c = {
+	    .name = slash ? slash + 1 : r->o.file,
+	    .seconds = r->guest.figures.seconds,
+	    .failure = failure ? r->text : NULL,
+	    .error = status != STATUS_OK && !failure ? r->text : NULL,
+	    .details = r->report,
+	};
+	struct error err = {""};
+
+	if (!junit_write(r->o.junit, &c, &err))
+		return 0;
+	complain("%s", err.text);
+	return -1;
+}
+
+static int run(struct replay *r)
+{
+	struct error console = {""};
+	int status;
+
+	guest_run(&r->guest); /* why it came back is in the result */
+	r->result = replayer_finish(r->replayer);
+	note_end(r);
+	guest_figures(&r->guest);
+	status = judge(r);
+	if (guest_finish(&r->guest, &console)) {
+		complain("%s", console.text);
+		status = status ? status : STATUS_USAGE;
+	}
+	return status;
+}
+
+static int replay(struct replay *r)
+{
+	int status, rc = set_up(r);
+
+	if (rc) {
+		status = complain_error(&r->err, rc);
+		snprintf(r->text, sizeof(r->text), "%s", r->err.text);
+	} else {
+		status = run(r);
+		print_summary(r, status);
+	}
+	if (r->o.json && print_json(r, status) && !status)
+		status = STATUS_USAGE;
+	if (r->o.junit && write_junit(r, status) && !status)
+		status = STATUS_USAGE;
+	return status;
+}
+
+static void release(struct replay *r)
+{
+	if (r->replayer)
+		replayer_free(r->replayer);
+	machine_free(r->m);
+	session_free(&r->session);
+	if (r->reader)
+		trace_close(r->reader);
+	options_free(&r->o);
+	free(r->what);
+	free(r->report);
+}
+
+static int run_replay(int argc, char **argv)
+{
+	struct replay *r = calloc(1, sizeof(*r));
+	int status;
+
+	if (!r) {
+		complain("no memory");
+		return STATUS_FAULT;
+	}
+	session_init(&r->session);
+	if (options_parse(&r->o, OPT_REPLAY, "TRACE", argc, argv, &r->err)) {
+		complain("%s", r->err.text);
+		status = STATUS_USAGE;
+	} else if (r->o.help) {
+		command_help(stdout, &cmd_replay, OPT_REPLAY);
+		status = STATUS_OK;
+	} else {
+		status = replay(r);
+	}
+	release(r);
+	free(r);
+	return status;
+}
+
+const struct command cmd_replay = {
+    .name = "replay",
+    .summary = "repeat a recording and check that it comes out the same",
+    .usage = "usage: vmdbg replay [OPTIONS] TRACE\n"
+	     "\n"
+	     "Runs what was recorded once more, bit for bit, and compares every event, every digest of\n"
+	     "memory and registers, and the end. The guest's console is printed as it was.\n"
+	     "\n"
+	     "--expect exit:N: N is the exit status that vmdbg record gave, so exit:0 is a clean end,\n"
+	     "exit:4 a crash, and exit:(v<<1)|1 a v written to isa-debug-exit.\n"
+	     "\n"
+	     "Exit status: 0 equal to the recording, whatever the guest's end was; 6 it differs (a report\n"
+	     "is on stderr); 8 the trace is damaged or cut off, and was replayed as far as it is whole;\n"
+	     "10 --expect is not met; 2 bad usage or input; 70 a fault of vmdbg itself.\n",
+    .examples = "  vmdbg replay boot.vmt\n"
+		"  vmdbg replay --until insns:1.5G boot.vmt\n"
+		"  vmdbg replay --quiet --expect panic --junit result.xml crash.vmt\n"
+		"  vmdbg replay --kernel vmlinuz --initrd initrd.gz small.vmt   # recorded with --embed none\n",
+    .run = run_replay,
+};

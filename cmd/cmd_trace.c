@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+
+#include "cmd/cmd.h"
+#include "cmd/figures.h"
+#include "cmd/options.h"
+#include "cmd/trace_view.h"
+
+/* A damaged or cut-off trace is shown as far as it goes, and then named as what it is. */
+static int say_damage(const struct trace_reader *r, const char *path)
+{
+	fflush(stdout);
+	if (r->state == TRACE_WHOLE)
+		return STATUS_OK;
+	complain("%s: %s", path, r->damage.text);
+	return STATUS_DAMAGED;
+}
+
+static int verify_json(const struct trace_reader *r, const struct options *o, int rc, const struct error *err)
+{
+	json_t *j = json_object();
+
+	json_object_set_new(j, "trace", figures_json_text(o->file));
+	json_object_set_new(j, "state", json_string(trace_state_name(r->state)));
+	json_object_set_new(j, "verified", json_boolean(!rc));
+	json_object_set_new(j, "bytes", json_integer(r->size));
+	json_object_set_new(j, "chunks", json_integer(r->count));
+	if (rc)
+		json_object_set_new(j, "message", figures_json_text(err->text));
+	return figures_json_print(j);
+}
+
+static int verify(struct trace_reader *r, const struct options *o)
+{
+	struct error err = {""};
+	int rc = trace_verify(r, &err);
+
+	if (o->json && verify_json(r, o, rc, &err))
+		return STATUS_USAGE;
+	if (rc)
+		return complain_error(&err, rc);
+	if (!o->json)
+		printf("%s: whole: %llu bytes in %zu chunks verified\n", o->file, (unsigned long long)r->size,
+		       r->count);
+	return STATUS_OK;
+}
+
+static int show(const char *what, const struct options *o)
+{
+	struct error err = {""};
+	struct trace_reader *r;
+	int status, rc = trace_open(&r, o->file, 0, &err);
+
+	if (rc)
+		return complain_error(&err, rc);
+	if (!strcmp(what, "verify")) {
+		status = verify(r, o);
+		goto out;
+	}
+	rc = !strcmp(what, "info") ? trace_info(r, o->file, o->json, &err) : trace_dump(r, o->json, &err);
+	status = rc ? complain_error(&err, rc) : say_damage(r, o->file);
+	if (!status && (fflush(stdout) || ferror(stdout))) {
+		complain("stdout can't be written");
+		status = STATUS_USAGE;
+	}
+out:
+	trace_close(r);
+	return status;
+}
+
+static int run_trace(int argc, char **argv)
+{
+	static const char *const whats[] = {"info", "dump", "verify"};
+	struct error err = {""};
+	const char *what = NULL;
+	struct options o;
+	int status;
+
+	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+		command_help(stdout, &cmd_trace, OPT_TRACE);
+		return STATUS_OK;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(whats); i++)
+		if (argc > 1 && !strcmp(argv[1], whats[i]))
+			what = whats[i];
+	if (!what) {
+		complain("vmdbg trace takes info, dump or verify%s%s%s; see vmdbg trace --help",
+			 argc > 1 ? ", not '" : "", argc > 1 ? argv[1] : "", argc > 1 ? "'" : "");
+		return STATUS_USAGE;
+	}
+	argv[1] = argv[0];
+	if (options_parse(&o, OPT_TRACE, "TRACE", argc - 1, argv + 1, &err)) {
+		complain("%s", err.text);
+		status = STATUS_USAGE;
+	} else if (o.help) {
+		command_help(stdout, &cmd_trace, OPT_TRACE);
+		status = STATUS_OK;
+	} else {
+		status = show(what, &o);
+	}
+	options_free(&o);
+	return status;
+}
+
+const struct command cmd_trace = {
+    .name = "trace",
+    .summary = "show what is in a trace, or verify it",
+    .usage = "usage: vmdbg trace info|dump|verify [--json] TRACE\n"
+	     "\n"
+	     "info    machine, kernel, end, and sizes by type of chunk\n"
+	     "dump    every event, console output, digest and blob, one a line, in file order; with --json\n"
+	     "        one object a line\n"
+	     "verify  reads every byte and checks it against its checksums and digests\n"
+	     "\n"
+	     "Exit status: 0; 8 the trace is damaged or cut off; 2 bad usage or input.\n",
+    .examples = "  vmdbg trace info boot.vmt\n"
+		"  vmdbg trace dump boot.vmt | grep interrupt\n"
+		"  vmdbg trace verify boot.vmt && echo whole\n",
+    .run = run_trace,
+};

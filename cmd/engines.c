@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cmd/engines.h"
+
+#include <errno.h>
+
+const struct engine_ops *const engines[ENGINES] = {&vtx_engine, &kvm_engine, &soft_engine};
+
+int engine_choose(const char *name, const struct engine_ops **engine, struct error *err)
+{
+	const bool any = !strcmp(name, "auto");
+	struct error why = {""};
+
+	for (unsigned i = 0; i < ENGINES; i++) {
+		if (!any && strcmp(engines[i]->name, name))
+			continue;
+		if (!engines[i]->probe || !engines[i]->probe(&why)) {
+			*engine = engines[i];
+			return 0;
+		}
+		if (!any)
+			return error_set(err, -ENOTSUP, "--engine %s: %s", name, why.text);
+	}
+	return error_set(err, -ENOTSUP, "no engine can run here: %s", why.text);
+}

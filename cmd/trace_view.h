@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What vmdbg trace shows of a trace. Its text is not to be trusted: nothing of it reaches a terminal unescaped. */
+#ifndef CMD_TRACE_VIEW_H
+#define CMD_TRACE_VIEW_H
+
+#include <stdio.h>
+
+#include "traces/trace.h"
+
+/* Both print to stdout; @r may be cut off or damaged. 0, or a negative errno with a sentence when a chunk that is
+ * listed can't be read. */
+int trace_info(struct trace_reader *r, const char *path, bool json, struct error *err);
+int trace_dump(struct trace_reader *r, bool json, struct error *err);
+
+/* Bytes of a trace as printable text: others as \xNN (newline: \n). */
+void print_escaped(FILE *f, const void *bytes, size_t len);
+/* The same in memory that the caller frees; NULL: no memory. */
+char *escaped(const void *bytes, size_t len);
+
+const char *trace_state_name(enum trace_state state);
+
+#endif

@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Recording.
+ *
+ * 1. With the virtual clock nothing written depends on host time: chunks close at multiples of chunk_every or when
+ *    they are full, both functions of what the guest did.
+ * 2. Asynchronous events happen only at positions that were asked for by next_stop(): there the engine stops before
+ *    the instruction at P has begun (never amid a REP), so a replayer that stops at P is at the same place.
+ * 3. One asynchronous event at most for each idle(): the machine fires timers between two of them. */
+#include "replay/recorder.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "replay/digest.h"
+#include "replay/landmark.h"
+#include "traces/event.h"
+#include "traces/record.h"
+
+#define DIGEST_EVERY (64ull << 20)
+#define CHUNK_EVERY  (16ull << 20)
+#define INPUT_EVERY  (1ull << 20)
+#define SAMPLE_EVERY 50000ull      /* host clock: instructions between looks at the time */
+#define ADVANCE_NS   1000000ull    /* host clock: time moves in steps of this, or when a timer is due */
+#define FLUSH_NS     1000000000ull /* host clock: chunks are written at least this often */
+#define POLL_MS      100           /* longest sleep before signals are looked at again */
+#define LINE_BYTES   256
+
+struct console_line {
+	u64 position;
+	u8 port;
+	u32 len;
+	u8 bytes[LINE_BYTES];
+};
+
+struct recorder {
+	struct machine *m;
+	struct trace_writer *w;
+	struct recorder_config config;
+	struct event_encoder enc;
+	bool open; /* an event chunk is begun */
+	bool log_msr;
+	bool finishing;  /* idle() must not wait any more */
+	bool ended_idle; /* ... and was asked to */
+	u64 writes;
+	u64 last_io; /* position of the instruction that last touched a device */
+	u64 events, console_bytes;
+	u64 next_digest, next_chunk, next_input, next_sample;
+	u64 host_start, last_flush; /* host ns */
+	u8 input[EVENT_INPUT_MAX];  /* read from the host, not yet taken by the guest */
+	u32 input_len;
+	struct trace_buf console;
+	u64 console_start, console_base;
+	struct console_line line;
+	struct memory_digest memory;
+	u8 *image;
+	int code; /* sticky */
+	struct error err;
+};
+
+static u64 position(const struct recorder *r)
+{
+	return machine_position(r->m);
+}
+
+static int fail(struct recorder *r, int code, const char *what)
+{
+	if (!r->code) {
+		r->code = code;
+		error_set(&r->err, code, "%s", what);
+	}
+	return r->code;
+}
+
+static int write_chunk(struct recorder *r, u32 type, u64 at, const void *data, size_t len)
+{
+	int ret = trace_write(r->w, type, at, data, len);
+
+	return ret ? fail(r, ret, trace_writer_error(r->w)->text) : 0;
+}
+
+/* --- chunks --- */
+
+static int flush_events(struct recorder *r)
+{
+	if (!r->open)
+		return 0;
+	event_encoder_end(&r->enc);
+	r->open = false;
+	r->events += r->enc.events;
+	return write_chunk(r, TRACE_EVENTS, r->enc.position, r->enc.buf, r->enc.len);
+}
+
+static void end_line(struct recorder *r)
+{
+	struct console_line *line = &r->line;
+	struct console_record rec = {
+	    .position = line->position, .port = line->port, .len = line->len, .bytes = line->bytes};
+
+	if (!line->len)
+		return;
+	if (!r->console.len)
+		r->console_start = r->console_base = line->position;
+	if (console_encode(&r->console, &rec, r->console_base))
+		fail(r, -ENOMEM, "out of memory");
+	r->console_base = line->position;
+	line->len = 0;
+}
+
+static int flush_console(struct recorder *r)
+{
+	int ret;
+
+	end_line(r);
+	if (!r->console.len)
+		return r->code;
+	ret = write_chunk(r, TRACE_CONSOLE, r->console_start, r->console.data, r->console.len);
+	r->console.len = 0;
+	return ret;
+}
+
+static int flush_all(struct recorder *r)
+{
+	int ret = flush_events(r);
+
+	return ret ? ret : flush_console(r);
+}
+
+static void event_begin(struct recorder *r)
+{
+	if (likely(r->open))
+		return;
+	event_encoder_begin(&r->enc, position(r));
+	r->open = true;
+}
+
+static void event_done(struct recorder *r, struct vcpu *vcpu)
+{
+	if (unlikely(event_encoder_full(&r->enc)) && flush_events(r))
+		vcpu_kick(vcpu);
+}
+
+void recorder_console(struct recorder *r, enum console_port port, const u8 *buf, size_t len)
+{
+	struct console_line *line = &r->line;
+
+	r->console_bytes += len;
+	for (size_t i = 0; i < len; i++) {
+		if (line->len && line->port != port)
+			end_line(r);
+		if (!line->len) {
+			line->position = position(r);
+			line->port = (u8)port;
+		}
+		line->bytes[line->len++] = buf[i];
+		if (buf[i] == '\n' || line->len == LINE_BYTES)
+			end_line(r);
+	}
+	if (r->console.len >= EVENT_CHUNK_RAW)
+		flush_console(r);
+}
+
+static int take_digest(struct recorder *r, u8 flags)
+{
+	struct trace_buf buf = {0};
+	struct digest_record rec = {
+	    .position = position(r),
+	    .branches = r->m->vcpu[0]->branches,
+	    .ns = clock_now(&r->m->clock),
+	    .flags = flags,
+	    .state = state_digest(r->m),
+	    .memory = memory_digest_update(&r->memory, r->m),
+	    .writes = r->writes,
+	    .image = r->image,
+	    .image_len = (u32)register_image_size(r->m),
+	};
+	int ret = flush_all(r);
+
+	register_image_save(r->m, r->image);
+	if (!ret && digest_encode(&buf, &rec, NULL))
+		ret = fail(r, -ENOMEM, "out of memory");
+	if (!ret)
+		ret = write_chunk(r, TRACE_DIGESTS, rec.position, buf.data, buf.len);
+	trace_buf_free(&buf);
+	return ret;
+}
+
+/* --- time and input of the host --- */
+
+static u64 raw_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (u64)ts.tv_sec * CLOCK_HZ + (u64)ts.tv_nsec;
+}
+
+/* Guest time that belongs to now: never before what the guest has seen. */
+static u64 host_ns(const struct recorder *r)
+{
+	return max64(raw_ns() - r->host_start, clock_now(&r->m->clock));
+}
+
+static void mark_take(struct event_mark *mark, const struct vcpu *vcpu)
+{
+	struct landmark l;
+
+	landmark_take(&l, vcpu);
+	*mark = (struct event_mark){l.insns, l.branches, l.rip, l.rcx, l.digest};
+}
+
+static void advance(struct recorder *r, u64 ns, u8 flags)
+{
+	struct vcpu *vcpu = r->m->vcpu[0];
+	struct event_mark mark;
+
+	mark_take(&mark, vcpu);
+	event_begin(r);
+	event_put_advance(&r->enc, (u8)vcpu->id, &mark, flags, ns);
+	event_done(r, vcpu);
+	clock_advance(&r->m->clock, ns);
+}
+
+/* Reads what the host has, without waiting. A closed input is no input any more. */
+static void read_input(struct recorder *r)
+{
+	struct pollfd p = {.fd = r->config.input_fd, .events = POLLIN};
+	ssize_t n;
+
+	if (r->config.input_fd < 0 || r->input_len == sizeof(r->input) || poll(&p, 1, 0) <= 0)
+		return;
+	n = read(r->config.input_fd, r->input + r->input_len, sizeof(r->input) - r->input_len);
+	if (n > 0)
+		r->input_len += (u32)n;
+	else if (n == 0 || (errno != EINTR && errno != EAGAIN))
+		r->config.input_fd = -1;
+}
+
+/* Gives the guest what it has room for. False: nothing. */
+static bool give_input(struct recorder *r, u8 flags)
+{
+	struct vcpu *vcpu = r->m->vcpu[0];
+	struct event_mark mark;
+	u64 ns = clock_now(&r->m->clock);
+	size_t room, taken;
+
+	read_input(r);
+	room = r->input_len ? machine_input_room(r->m, r->config.input_source) : 0;
+	if (!room)
+		return false;
+	mark_take(&mark, vcpu);
+	taken = machine_input(r->m, r->config.input_source, r->input, min64(room, r->input_len));
+	if (!taken)
+		return false;
+	event_begin(r);
+	event_put_input(&r->enc, (u8)vcpu->id, &mark, flags, ns, (u8)r->config.input_source, r->input, (u32)taken);
+	event_done(r, vcpu);
+	r->input_len -= (u32)taken;
+	memmove(r->input, r->input + taken, r->input_len);
+	return true;
+}
+
+static bool has_input(const struct recorder *r)
+{
+	return r->config.input_fd >= 0 || r->input_len;
+}
+
+/* --- nondet --- */
+
+static u64 record_io_read(void *ctx, struct vcpu *vcpu, enum io_space space, u64 addr, unsigned size, u64 modelled)
+{
+	struct recorder *r = ctx;
+
+	if (space == IO_MSR && !r->log_msr)
+		return modelled;
+	r->last_io = vcpu->insns;
+	event_begin(r);
+	event_put_read(&r->enc, (u8)vcpu->id, (u8)space, addr, (u8)size, modelled);
+	event_done(r, vcpu);
+	return modelled;
+}
+
+static void record_io_write(void *ctx, struct vcpu *vcpu, enum io_space space, u64 addr, unsigned size, u64 value)
+{
+	struct recorder *r = ctx;
+
+	r->last_io = vcpu->insns;
+	r->writes = write_digest(r->writes, vcpu->id, space, addr, size, value);
+}
+
+static u64 record_clock_sample(void *ctx, struct vcpu *vcpu)
+{
+	struct recorder *r = ctx;
+	u64 ns = host_ns(r);
+
+	event_begin(r);
+	event_put_clock(&r->enc, (u8)vcpu->id, ns);
+	event_done(r, vcpu);
+	return ns;
+}
+
+static void record_interrupt(void *ctx, struct vcpu *vcpu, enum irq_kind kind, u8 vector)
+{
+	struct recorder *r = ctx;
+	struct event_mark mark;
+
+	mark_take(&mark, vcpu);
+	event_begin(r);
+	event_put_interrupt(&r->enc, (u8)vcpu->id, &mark, (u8)kind, vector, r->writes);
+	event_done(r, vcpu);
+}
+
+static u64 record_next_stop(void *ctx)
+{
+	const struct recorder *r = ctx;
+	u64 stop = min64(r->next_chunk, r->next_digest);
+
+	if (has_input(r))
+		stop = min64(stop, r->next_input);
+	if (r->m->clock.mode == CLOCK_HOST)
+		stop = min64(stop, r->next_sample);
+	return r->code ? 0 : stop;
+}
+
+static u64 step_after(u64 at, u64 every)
+{
+	return at - at % every + every;
+}
+
+static void sample_host(struct recorder *r, u64 at)
+{
+	u64 ns = host_ns(r), now = clock_now(&r->m->clock);
+
+	r->next_sample = at + SAMPLE_EVERY;
+	if (ns - now >= ADVANCE_NS || r->m->clock.next_deadline <= ns)
+		advance(r, ns, 0);
+	if (ns - r->last_flush >= FLUSH_NS) {
+		flush_all(r);
+		r->last_flush = ns;
+	}
+}
+
+static int record_boundary(void *ctx, struct machine *m)
+{
+	struct recorder *r = ctx;
+	u64 at = position(r);
+
+	if (r->code)
+		return r->code;
+	if (at >= r->next_chunk) {
+		flush_all(r);
+		r->next_chunk = step_after(at, r->config.chunk_every);
+	}
+	if (at >= r->next_digest) {
+		take_digest(r, 0);
+		r->next_digest = step_after(at, r->config.digest_every);
+	}
+	if (m->clock.mode == CLOCK_HOST && at >= r->next_sample)
+		sample_host(r, at);
+	if (at >= r->next_input) {
+		r->next_input = step_after(at, r->config.input_every);
+		if (has_input(r))
+			give_input(r, 0);
+	}
+	return r->code;
+}
+
+/* Sleeps until the deadline, input or a signal. */
+static void wait_host(struct recorder *r, bool live, u64 deadline)
+{
+	struct pollfd p = {.fd = live ? r->config.input_fd : -1, .events = POLLIN};
+	struct timespec ts = {.tv_nsec = POLL_MS * 1000000l};
+
+	if (r->m->clock.mode == CLOCK_HOST && deadline != CLOCK_NEVER) {
+		u64 now = host_ns(r), left = deadline > now ? deadline - now : 0;
+
+		ts.tv_nsec = (long)min64(left, (u64)ts.tv_nsec);
+	}
+	ppoll(&p, 1, &ts, NULL);
+}
+
+static int record_idle(void *ctx, struct machine *m, u64 deadline)
+{
+	struct recorder *r = ctx;
+	bool host = m->clock.mode == CLOCK_HOST, live;
+
+	if (r->code)
+		return r->code;
+	if (r->finishing) {
+		r->ended_idle = true;
+		return -ECANCELED;
+	}
+	if (give_input(r, EVENT_IDLE))
+		return r->code;
+	/* Input that the guest has no room for will not wake it. */
+	live = r->config.input_fd >= 0 && machine_input_room(m, r->config.input_source);
+	if (!live && (!host || deadline == CLOCK_NEVER))
+		return 1;
+	/* What is known goes out before nothing may happen for long. */
+	if (flush_all(r))
+		return r->code;
+	wait_host(r, live, deadline);
+	if (give_input(r, EVENT_IDLE))
+		return r->code;
+	if (host && deadline <= host_ns(r))
+		advance(r, host_ns(r), EVENT_IDLE);
+	return r->code;
+}
+
+static const struct nondet_ops record_ops = {
+    .io_read = record_io_read,
+    .io_write = record_io_write,
+    .clock_sample = record_clock_sample,
+    .interrupt = record_interrupt,
+    .next_stop = record_next_stop,
+    .boundary = record_boundary,
+    .idle = record_idle,
+};
+
+/* --- life --- */
+
+int recorder_create(struct recorder **out, struct trace_writer *w, struct machine *m,
+		    const struct recorder_config *config, struct error *err)
+{
+	struct recorder *r = calloc(1, sizeof(*r));
+	u64 at = machine_position(m);
+
+	if (!r)
+		return error_set(err, -ENOMEM, "out of memory");
+	r->m = m;
+	r->w = w;
+	r->config = *config;
+	if (!r->config.digest_every)
+		r->config.digest_every = DIGEST_EVERY;
+	if (!r->config.chunk_every)
+		r->config.chunk_every = CHUNK_EVERY;
+	if (!r->config.input_every)
+		r->config.input_every = INPUT_EVERY;
+	/* With the virtual clock they follow from position. */
+	r->log_msr = m->clock.mode == CLOCK_HOST;
+	r->last_io = ~0ull;
+	r->next_digest = at; /* the state that all begins with */
+	r->next_chunk = step_after(at, r->config.chunk_every);
+	r->next_input = step_after(at, r->config.input_every);
+	r->next_sample = at;
+	r->host_start = raw_ns() - clock_now(&m->clock);
+	r->image = malloc(register_image_size(m));
+	if (!r->image || event_encoder_init(&r->enc) || memory_digest_init(&r->memory, m)) {
+		recorder_free(r);
+		return error_set(err, -ENOMEM, "out of memory");
+	}
+	m->nondet = (struct nondet){.ops = &record_ops, .ctx = r};
+	*out = r;
+	return 0;
+}
+
+void recorder_free(struct recorder *r)
+{
+	if (!r)
+		return;
+	if (r->m->nondet.ctx == r)
+		r->m->nondet = (struct nondet){.ops = &nondet_live, .ctx = r->m};
+	event_encoder_free(&r->enc);
+	trace_buf_free(&r->console);
+	memory_digest_free(&r->memory);
+	free(r->image);
+	free(r);
+}
+
+/* An end that the host chose must be at a place where a replay can stop: an instruction boundary at which nothing was
+ * done yet. An interrupted run, and one that was ended from within a REP, may be elsewhere: they go on to the next. */
+static void settle_end(struct recorder *r)
+{
+	struct machine *m = r->m;
+	enum machine_end end = m->end;
+	u32 code = m->end_code;
+	int ret;
+
+	if (end != END_USER && !((end == END_UNTIL || end == END_PANIC) && r->last_io == position(r)))
+		return;
+	m->end = END_NONE;
+	m->interrupted = false;
+	r->finishing = true;
+	ret = machine_run(m, position(r) + 1);
+	if (ret && !r->ended_idle)
+		fail(r, ret, "the run could not be ended");
+	if (m->end == END_NONE) {
+		m->end = end;
+		m->end_code = code;
+	}
+}
+
+int recorder_finish(struct recorder *r, struct error *err)
+{
+	struct trace_buf buf = {0};
+	struct end_record end = {0};
+	int ret = r->code;
+
+	if (!ret) {
+		settle_end(r);
+		ret = r->code;
+	}
+	if (!ret)
+		ret = take_digest(r, DIGEST_FINAL);
+	end.reason = (u8)r->m->end;
+	end.flags = r->ended_idle ? END_IDLE : 0;
+	end.code = r->m->end_code;
+	mark_take(&end.mark, r->m->vcpu[0]);
+	end.ns = clock_now(&r->m->clock);
+	end.writes = r->writes;
+	end.events = r->events;
+	end.console = r->console_bytes;
+	if (!ret && end_encode(&buf, &end))
+		ret = fail(r, -ENOMEM, "out of memory");
+	if (!ret)
+		ret = write_chunk(r, TRACE_END, position(r), buf.data, buf.len);
+	trace_buf_free(&buf);
+	if (ret)
+		error_set(err, ret, "%s", r->err.text);
+	return ret;
+}
+
+const struct error *recorder_error(const struct recorder *r)
+{
+	return &r->err;
+}
+
+struct recorder_stats recorder_stats(const struct recorder *r)
+{
+	return (struct recorder_stats){
+	    .events = r->events + (r->open ? r->enc.events : 0),
+	    .bytes = trace_writer_size(r->w),
+	};
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Records a machine: implements nondet.h and writes events, guest console, digests and the end to a trace.
+ *
+ * With the virtual clock and no live input everything written follows from position alone: two recordings are
+ * equal byte for byte. Cost: a few ns per device access, one digest of changed memory each 64 M instructions.
+ *
+ *	session_save(&session, writer, 0, err);
+ *	recorder_create(&rec, writer, machine, &config, err);
+ *	machine->listener = ... (its console() calls recorder_console())
+ *	ret = machine_run(machine, until);
+ *	if (machine->end == END_NONE) machine_set_end(machine, END_UNTIL or END_USER, 0);
+ *	recorder_finish(rec, err);
+ *	recorder_free(rec);
+ *	trace_writer_close(writer, err); */
+#ifndef REPLAY_RECORDER_H
+#define REPLAY_RECORDER_H
+
+#include "traces/trace.h"
+#include "vmm/machine.h"
+
+struct recorder;
+
+struct recorder_config {
+	int input_fd; /* raw bytes for the guest, e.g. stdin; -1: none. Not closed */
+	enum input_source input_source;
+	/* In instructions; 0: the default. */
+	u64 digest_every; /* 64 Mi */
+	u64 chunk_every;  /* 16 Mi: a killed recorder loses no more than this */
+	u64 input_every;  /* 1 Mi: how often input is looked for */
+};
+
+/* Takes over m->nondet. The machine is loaded and about to start. -ENOMEM. */
+int recorder_create(struct recorder **r, struct trace_writer *w, struct machine *m,
+		    const struct recorder_config *config, struct error *err);
+void recorder_free(struct recorder *r);
+
+/* Guest output, from the machine's listener. */
+void recorder_console(struct recorder *r, enum console_port port, const u8 *buf, size_t len);
+
+/* After machine_run() with m->end set: last events, final digest, end record. On error (also one kept from earlier,
+ * e.g. a full disk, which made machine_run() return it) the sentence is in @err, and the trace is for
+ * trace_writer_abandon(). */
+int recorder_finish(struct recorder *r, struct error *err);
+
+/* Why boundary() failed. */
+const struct error *recorder_error(const struct recorder *r);
+
+struct recorder_stats {
+	u64 events; /* so far */
+	u64 bytes;  /* of the trace file, so far */
+};
+
+struct recorder_stats recorder_stats(const struct recorder *r);
+
+#endif

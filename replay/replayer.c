@@ -1,0 +1,662 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Replaying.
+ *
+ * 1. `head` is the next item that the guest must meet; `ahead` runs in front of it to the next item at which the
+ *    machine must stop. Reads and clock samples are met in program order, all else at its position.
+ * 2. The recorder gave input and moved the clock in boundary() and idle(), each event in one call; so does this.
+ * 3. The first difference ends the comparison: from then on the models' answers stand and the run ends at the next
+ *    boundary. Nothing in a trace can do more than that.
+ * 4. An end that the guest brought about must come about by itself; one that the host chose is brought about here. */
+#include "replay/replayer.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "replay/digest.h"
+#include "replay/landmark.h"
+#include "replay/stream.h"
+
+/* A cut-off trace: a guest that makes no recorded read within this many instructions after the last known position
+ * has left the recording's path. */
+#define CUT_SLACK (64ull << 20)
+
+struct replayer {
+	struct machine *m;
+	struct trace_reader *r;
+	struct stream head, ahead;
+	enum replay_result result;
+	bool log_msr;
+	bool have_end;
+	struct end_record end;
+	u64 last; /* last known position of the recording */
+	u64 writes;
+	u64 events;
+	struct memory_digest memory;
+	struct error damage;
+	struct divergence *divergence;
+	bool regs_taken;
+	char *layout;
+	struct divergence_event history[DIVERGENCE_BEFORE];
+	u64 nr_history;
+	u64 settled_at, settled_stops; /* the last boundary, and head.stops when it had nothing more to do */
+};
+
+static bool host_chosen(u8 reason)
+{
+	return reason == END_UNTIL || reason == END_USER || reason == END_ERROR || reason == END_PANIC;
+}
+
+static void mark_take(struct event_mark *mark, const struct vcpu *vcpu)
+{
+	struct landmark l;
+
+	landmark_take(&l, vcpu);
+	*mark = (struct event_mark){l.insns, l.branches, l.rip, l.rcx, l.digest};
+}
+
+/* --- the stream --- */
+
+static void remember(struct replayer *rp)
+{
+	const struct stream *s = &rp->head;
+	struct divergence_event *e;
+
+	if (s->item != STREAM_EVENT)
+		return;
+	e = &rp->history[rp->nr_history++ % DIVERGENCE_BEFORE];
+	e->event = s->event;
+	e->event.bytes = NULL;
+	e->done = s->done;
+}
+
+/* The recording is over before its end: what was replayed is all there is. */
+static void cut(struct replayer *rp)
+{
+	unsigned long long at = machine_position(rp->m);
+
+	rp->result = REPLAY_CUT;
+	if (rp->head.item == STREAM_BAD)
+		error_set(&rp->damage, -EBADMSG, "%s; replayed up to position %llu", rp->head.err.text, at);
+	else
+		error_set(&rp->damage, -EBADMSG, "%s; replayed up to position %llu",
+			  rp->r->state == TRACE_WHOLE ? "the trace has no end record" : rp->r->damage.text, at);
+	vcpu_kick(rp->m->vcpu[0]);
+}
+
+/* The head item was met. */
+static void advance_head(struct replayer *rp)
+{
+	remember(rp);
+	if (stream_is_stop(&rp->head) && rp->ahead.stops == rp->head.stops)
+		do
+			stream_next(&rp->ahead);
+		while (!stream_is_stop(&rp->ahead));
+	stream_next(&rp->head);
+	if (rp->head.item == STREAM_OVER || rp->head.item == STREAM_BAD)
+		cut(rp);
+}
+
+/* --- divergence --- */
+
+/* What the recording has next, for the report. */
+static void look_forward(struct replayer *rp, struct divergence *d)
+{
+	struct stream *s = &rp->head;
+	struct event_decoder *dec;
+
+	if (s->item != STREAM_EVENT)
+		return;
+	dec = malloc(sizeof(*dec));
+	if (!dec)
+		return;
+	*dec = s->events;
+	d->after[0].event = s->event;
+	d->after[0].done = s->done;
+	d->nr_after = 1;
+	while (d->nr_after < DIVERGENCE_AFTER && event_next(dec, &d->after[d->nr_after].event) == 1)
+		d->nr_after++;
+	for (unsigned i = 0; i < d->nr_after; i++)
+		d->after[i].event.bytes = NULL;
+	free(dec);
+}
+
+static void take_regs(struct replayer *rp)
+{
+	if (!rp->divergence || rp->regs_taken)
+		return;
+	rp->divergence->regs = rp->m->vcpu[rp->divergence->vcpu]->regs;
+	rp->regs_taken = true;
+}
+
+/* Reports the first difference. NULL for a later one (or without memory). */
+static struct divergence *PRINTF(3, 4) diverge(struct replayer *rp, const struct vcpu *vcpu, const char *fmt, ...)
+{
+	struct divergence *d;
+	va_list ap;
+
+	if (rp->result != REPLAY_RUNNING)
+		return NULL;
+	rp->result = REPLAY_DIVERGED;
+	vcpu_kick(rp->m->vcpu[0]);
+	d = rp->divergence = calloc(1, sizeof(*d));
+	if (!d)
+		return NULL;
+	va_start(ap, fmt);
+	vsnprintf(d->what, sizeof(d->what), fmt, ap);
+	va_end(ap);
+	d->position = machine_position(rp->m);
+	d->vcpu = vcpu->id;
+	d->nr_before = (unsigned)min64(rp->nr_history, DIVERGENCE_BEFORE);
+	for (unsigned i = 0; i < d->nr_before; i++)
+		d->before[i] = rp->history[(rp->nr_history - d->nr_before + i) % DIVERGENCE_BEFORE];
+	look_forward(rp, d);
+	return d;
+}
+
+/* "the guest does X where the recording has Y". */
+static void unexpected(struct replayer *rp, const struct vcpu *vcpu, const char *what)
+{
+	char next[200];
+
+	stream_describe(&rp->head, next, sizeof(next));
+	diverge(rp, vcpu, "%s, but the recording has next: %s", what, next);
+}
+
+/* Compares landmarks; @what names the event. */
+static bool check_mark(struct replayer *rp, const struct vcpu *vcpu, const struct event_mark *want, const char *what)
+{
+	struct event_mark got;
+	struct divergence *d;
+	const char *differs;
+
+	mark_take(&got, vcpu);
+	if (!memcmp(&got, want, sizeof(got)))
+		return true;
+	differs = got.insns != want->insns         ? "position"
+		  : got.rip != want->rip           ? "RIP"
+		  : got.rcx != want->rcx           ? "RCX"
+		  : got.branches != want->branches ? "the number of branches"
+						   : "a general register or RFLAGS";
+	d = diverge(rp, vcpu, "%s: %s differs from the recording", what, differs);
+	if (d) {
+		d->have_mark = true;
+		d->expected = *want;
+		d->found = got;
+	}
+	return false;
+}
+
+static bool check_writes(struct replayer *rp, const struct vcpu *vcpu, u64 want, const char *what)
+{
+	if (rp->writes == want)
+		return true;
+	diverge(rp, vcpu, "%s: what the guest wrote to devices before differs from the recording", what);
+	return false;
+}
+
+static void keep_images(struct replayer *rp, struct divergence *d, const u8 *want, size_t len, u8 *got, size_t got_len)
+{
+	d->expected_image = malloc(len + 1);
+	if (d->expected_image)
+		memcpy(d->expected_image, want, len);
+	d->found_image = got;
+	d->image_len = d->expected_image ? len : 0;
+	d->found_len = got_len;
+	d->layout = rp->layout ? strdup(rp->layout) : NULL;
+}
+
+/* Compares the machine with the digest at the head. */
+static bool check_digest(struct replayer *rp)
+{
+	const struct digest_record *want = &rp->head.digest;
+	struct machine *m = rp->m;
+	const struct vcpu *vcpu = m->vcpu[0];
+	size_t len = register_image_size(m);
+	u8 *image = malloc(len + 1);
+	struct divergence *d = NULL;
+
+	if (!image) {
+		diverge(rp, vcpu, "no memory to compare a digest");
+		return false;
+	}
+	register_image_save(m, image);
+	if (vcpu->branches != want->branches)
+		d = diverge(rp, vcpu, "digest: %llu conditional branches retired, %llu in the recording",
+			    (unsigned long long)vcpu->branches, (unsigned long long)want->branches);
+	else if (want->image_len != len || memcmp(image, want->image, len))
+		d = diverge(rp, vcpu, "digest: registers differ from the recording");
+	else if (memory_digest_update(&rp->memory, m) != want->memory)
+		d = diverge(rp, vcpu, "digest: guest memory differs from the recording");
+	else if (rp->writes != want->writes)
+		d = diverge(rp, vcpu, "digest: what the guest wrote to devices differs from the recording");
+	else if (clock_now(&m->clock) != want->ns)
+		d = diverge(rp, vcpu, "digest: guest time is %llu ns, %llu ns in the recording",
+			    (unsigned long long)clock_now(&m->clock), (unsigned long long)want->ns);
+	else if (state_digest(m) != want->state)
+		d = diverge(rp, vcpu, "digest: a device's state differs from the recording");
+	if (d)
+		keep_images(rp, d, want->image, want->image_len, image, len);
+	else
+		free(image);
+	return rp->result == REPLAY_RUNNING;
+}
+
+/* --- sync events --- */
+
+static bool head_is(const struct replayer *rp, u8 type)
+{
+	return rp->head.item == STREAM_EVENT && rp->head.event.type == type;
+}
+
+static void PRINTF(3, 4) unexpected_access(struct replayer *rp, const struct vcpu *vcpu, const char *fmt, ...)
+{
+	char what[128];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	unexpected(rp, vcpu, what);
+}
+
+static u64 replay_io_read(void *ctx, struct vcpu *vcpu, enum io_space space, u64 addr, unsigned size, u64 modelled)
+{
+	static const char *const name[] = {"port", "MMIO", "MSR"};
+	struct replayer *rp = ctx;
+	struct stream *head = &rp->head;
+	u64 logged;
+
+	if ((space == IO_MSR && !rp->log_msr) || unlikely(rp->result != REPLAY_RUNNING))
+		return modelled;
+	if (unlikely(!head_is(rp, EVENT_IO_READ) || head->event.addr != addr || head->event.space != space ||
+		     head->event.size != size || head->event.vcpu != vcpu->id)) {
+		unexpected_access(rp, vcpu, "the guest reads %s 0x%llx size %u", name[space], (unsigned long long)addr,
+				  size);
+		return modelled;
+	}
+	logged = head->done & 1 ? head->event.other : head->event.value;
+	if (unlikely(logged != modelled))
+		diverge(rp, vcpu, "read of %s 0x%llx size %u gives 0x%llx, 0x%llx in the recording", name[space],
+			(unsigned long long)addr, size, (unsigned long long)modelled, (unsigned long long)logged);
+	rp->events++;
+	if (++head->done == head->event.count)
+		advance_head(rp);
+	return logged;
+}
+
+static void replay_io_write(void *ctx, struct vcpu *vcpu, enum io_space space, u64 addr, unsigned size, u64 value)
+{
+	struct replayer *rp = ctx;
+
+	rp->writes = write_digest(rp->writes, vcpu->id, space, addr, size, value);
+}
+
+static u64 replay_clock_sample(void *ctx, struct vcpu *vcpu)
+{
+	struct replayer *rp = ctx;
+	u64 ns = clock_now(&rp->m->clock);
+
+	if (rp->result != REPLAY_RUNNING)
+		return ns;
+	if (!head_is(rp, EVENT_CLOCK)) {
+		unexpected(rp, vcpu, "the guest reads the time");
+		return ns;
+	}
+	ns = rp->head.event.ns;
+	rp->events++;
+	advance_head(rp);
+	return ns;
+}
+
+static void replay_interrupt(void *ctx, struct vcpu *vcpu, enum irq_kind kind, u8 vector)
+{
+	struct replayer *rp = ctx;
+	const struct event *ev = &rp->head.event;
+	char what[64];
+
+	if (rp->result != REPLAY_RUNNING)
+		return;
+	snprintf(what, sizeof(what), "%s 0x%x",
+		 kind == IRQ_EXTERNAL ? "interrupt"
+		 : kind == IRQ_NMI    ? "NMI"
+				      : "INIT",
+		 vector);
+	if (!head_is(rp, EVENT_INTERRUPT) || ev->kind != kind || ev->vector != vector || ev->vcpu != vcpu->id) {
+		unexpected_access(rp, vcpu, "the guest takes %s at position %llu", what,
+				  (unsigned long long)machine_position(rp->m));
+		return;
+	}
+	if (!check_mark(rp, vcpu, &ev->mark, what) || !check_writes(rp, vcpu, ev->writes, what))
+		return;
+	rp->events++;
+	advance_head(rp);
+}
+
+/* --- async events --- */
+
+/* Gives the guest the input, or moves the clock, as the head says. */
+static void apply(struct replayer *rp)
+{
+	struct machine *m = rp->m;
+	const struct event *ev = &rp->head.event;
+	const struct vcpu *vcpu = m->vcpu[0];
+
+	if (ev->type == EVENT_ADVANCE) {
+		if (!check_mark(rp, vcpu, &ev->mark, "clock advance"))
+			return;
+		clock_advance(&m->clock, ev->ns);
+	} else {
+		if (!check_mark(rp, vcpu, &ev->mark, "input"))
+			return;
+		if (clock_now(&m->clock) != ev->ns || ev->source >= INPUT_SOURCES ||
+		    machine_input_room(m, ev->source) < ev->len ||
+		    machine_input(m, ev->source, ev->bytes, ev->len) != ev->len) {
+			unexpected(rp, vcpu, "the guest can't take the recorded input");
+			return;
+		}
+	}
+	rp->events++;
+	advance_head(rp);
+}
+
+/* Where the next stop item wants the machine to stop. */
+static u64 stop_position(const struct replayer *rp)
+{
+	const struct stream *s = &rp->ahead;
+	u64 at = stream_position(s);
+
+	switch (s->item) {
+	case STREAM_EVENT:
+		/* What comes after the boundary at its position is missed only at the next one. */
+		return s->event.type == EVENT_INTERRUPT || (s->event.flags & EVENT_IDLE) ? at + 1 : at;
+	case STREAM_DIGEST:
+		if (!(s->digest.flags & DIGEST_FINAL))
+			return at;
+		/* fall through */
+	case STREAM_END:
+		return rp->have_end && host_chosen(rp->end.reason) && !(rp->end.flags & END_IDLE) ? at : at + 1;
+	default:
+		return rp->last + CUT_SLACK;
+	}
+}
+
+static u64 replay_next_stop(void *ctx)
+{
+	const struct replayer *rp = ctx;
+	u64 position = machine_position(rp->m), stop;
+
+	if (rp->result != REPLAY_RUNNING)
+		return 0;
+	stop = stop_position(rp);
+	/* Nothing is left to do here until the head moves: look again after the next instruction. */
+	if (stop <= position && rp->settled_at == position && rp->settled_stops == rp->head.stops)
+		return position + 1;
+	return stop;
+}
+
+/* The head is the final digest or the end. True: the run is to end here, as the host had it. */
+static bool end_here(struct replayer *rp, bool idle)
+{
+	const struct end_record *end = &rp->end;
+
+	return rp->have_end &&
+	       (rp->head.item == STREAM_END ||
+		(rp->head.item == STREAM_DIGEST && (rp->head.digest.flags & DIGEST_FINAL))) &&
+	       host_chosen(end->reason) && end->mark.insns == machine_position(rp->m) &&
+	       clock_now(&rp->m->clock) >= end->ns && idle == !!(end->flags & END_IDLE);
+}
+
+/* The head lies behind, or something to be done now lies behind a read that did not happen. */
+static bool missed(const struct replayer *rp, u64 position)
+{
+	const struct stream *a = &rp->ahead;
+	u64 at = stream_position(a);
+	bool now;
+
+	if (a->item == STREAM_OVER || a->item == STREAM_BAD)
+		return position >= rp->last + CUT_SLACK;
+	if (at < position)
+		return true;
+	now = a->item == STREAM_EVENT ? a->event.type != EVENT_INTERRUPT && !(a->event.flags & EVENT_IDLE)
+				      : a->item == STREAM_DIGEST && !(a->digest.flags & DIGEST_FINAL);
+	return now && at == position && a->stops != rp->head.stops;
+}
+
+/* Takes the head if it is due at this boundary. False: it isn't. */
+static bool boundary_step(struct replayer *rp, u64 position)
+{
+	const struct stream *head = &rp->head;
+
+	if (head->item == STREAM_EVENT && event_is_async(&head->event)) {
+		if (head->event.type == EVENT_INTERRUPT || (head->event.flags & EVENT_IDLE) ||
+		    head->event.mark.insns != position)
+			return false;
+		apply(rp);
+		return true;
+	}
+	if (head->item == STREAM_DIGEST && !(head->digest.flags & DIGEST_FINAL) && head->digest.position == position) {
+		if (check_digest(rp))
+			advance_head(rp);
+		return true;
+	}
+	return false;
+}
+
+static int replay_boundary(void *ctx, struct machine *m)
+{
+	struct replayer *rp = ctx;
+	u64 position = machine_position(m);
+
+	while (rp->result == REPLAY_RUNNING && boundary_step(rp, position))
+		;
+	if (rp->result == REPLAY_RUNNING && missed(rp, position)) {
+		char what[80];
+
+		snprintf(what, sizeof(what), "the guest has reached position %llu", (unsigned long long)position);
+		unexpected(rp, m->vcpu[0], what);
+	}
+	take_regs(rp);
+	if (rp->result != REPLAY_RUNNING)
+		return -ECANCELED;
+	if (end_here(rp, false))
+		machine_set_end(m, rp->end.reason, rp->end.code);
+	rp->settled_at = position;
+	rp->settled_stops = rp->head.stops;
+	return 0;
+}
+
+static int replay_idle(void *ctx, struct machine *m, u64 deadline)
+{
+	struct replayer *rp = ctx;
+	const struct stream *head = &rp->head;
+
+	if (rp->result == REPLAY_RUNNING) {
+		if (head->item == STREAM_EVENT && event_is_async(&head->event) && (head->event.flags & EVENT_IDLE)) {
+			apply(rp);
+		} else if (end_here(rp, true)) {
+			machine_set_end(m, rp->end.reason, rp->end.code);
+		} else if (rp->have_end && rp->end.reason == END_HALTED && head->stops == rp->ahead.stops &&
+			   head->item != STREAM_EVENT) {
+			return 1;
+		} else {
+			unexpected(rp, m->vcpu[0], "the guest is halted and waits");
+		}
+	}
+	take_regs(rp);
+	return rp->result == REPLAY_RUNNING ? 0 : -ECANCELED;
+}
+
+static const struct nondet_ops replay_ops = {
+    .io_read = replay_io_read,
+    .io_write = replay_io_write,
+    .clock_sample = replay_clock_sample,
+    .interrupt = replay_interrupt,
+    .next_stop = replay_next_stop,
+    .boundary = replay_boundary,
+    .idle = replay_idle,
+};
+
+/* --- life --- */
+
+/* The end record, which tells where and how to stop, and the last position that the trace knows of. */
+static int find_end(struct replayer *rp, struct error *err)
+{
+	struct trace_buf buf = {0};
+	int ret = 0;
+
+	for (size_t i = 0; i < rp->r->count; i++)
+		if (rp->r->chunk[i].position > rp->last)
+			rp->last = rp->r->chunk[i].position;
+	for (size_t i = rp->r->count; !ret && i-- > 0;) {
+		if (rp->r->chunk[i].type != TRACE_END)
+			continue;
+		ret = trace_read(rp->r, i, &buf, err);
+		if (!ret && end_decode(&rp->end, buf.data, buf.len))
+			ret = error_set(err, -EBADMSG, "the trace's end record is not well-formed");
+		if (!ret && rp->end.reason >= END_COUNT)
+			ret = error_set(err, -EBADMSG, "the trace's end record has an unknown reason");
+		rp->have_end = !ret;
+		break;
+	}
+	if (rp->have_end)
+		rp->last = rp->end.mark.insns;
+	trace_buf_free(&buf);
+	return ret;
+}
+
+int replayer_create(struct replayer **out, struct trace_reader *r, struct machine *m, const struct session *s,
+		    struct error *err)
+{
+	struct replayer *rp = calloc(1, sizeof(*rp));
+	int ret;
+
+	if (!rp)
+		return error_set(err, -ENOMEM, "out of memory");
+	rp->m = m;
+	rp->r = r;
+	rp->log_msr = s->msr_logged;
+	rp->settled_at = ~0ull;
+	rp->layout = s->registers ? strdup(s->registers) : NULL;
+	stream_init(&rp->head, r);
+	stream_init(&rp->ahead, r);
+	ret = find_end(rp, err);
+	if (!ret && memory_digest_init(&rp->memory, m))
+		ret = error_set(err, -ENOMEM, "out of memory");
+	if (ret) {
+		replayer_free(rp);
+		return ret;
+	}
+	stream_next(&rp->head);
+	do
+		stream_next(&rp->ahead);
+	while (!stream_is_stop(&rp->ahead));
+	if (rp->head.item == STREAM_OVER || rp->head.item == STREAM_BAD)
+		cut(rp);
+	m->nondet = (struct nondet){.ops = &replay_ops, .ctx = rp};
+	*out = rp;
+	return 0;
+}
+
+void replayer_free(struct replayer *rp)
+{
+	if (!rp)
+		return;
+	if (rp->m->nondet.ctx == rp)
+		rp->m->nondet = (struct nondet){.ops = &nondet_live, .ctx = rp->m};
+	if (rp->divergence) {
+		free(rp->divergence->expected_image);
+		free(rp->divergence->found_image);
+		free(rp->divergence->layout);
+		free(rp->divergence);
+	}
+	stream_free(&rp->head);
+	stream_free(&rp->ahead);
+	memory_digest_free(&rp->memory);
+	free(rp->layout);
+	free(rp);
+}
+
+/* The machine has ended; the recording must have too, here and in the same way. */
+static void check_end(struct replayer *rp)
+{
+	struct machine *m = rp->m;
+	const struct vcpu *vcpu = m->vcpu[0];
+	const struct end_record *end = &rp->end;
+	bool final = rp->head.item == STREAM_DIGEST && (rp->head.digest.flags & DIGEST_FINAL);
+	char what[80];
+
+	snprintf(what, sizeof(what), "the run ends (%s) at position %llu", machine_end_name(m->end),
+		 (unsigned long long)machine_position(m));
+	if (!final && rp->head.item != STREAM_END) {
+		unexpected(rp, vcpu, what);
+		return;
+	}
+	if (!rp->have_end) {
+		cut(rp);
+		return;
+	}
+	if (m->end != (enum machine_end)end->reason || m->end_code != end->code) {
+		diverge(rp, vcpu, "%s with code %u, in the recording: %s with code %u at position %llu", what,
+			m->end_code, machine_end_name(end->reason), end->code, (unsigned long long)end->mark.insns);
+		return;
+	}
+	if (!check_mark(rp, vcpu, &end->mark, "end of the run"))
+		return;
+	if (final) {
+		if (!check_digest(rp))
+			return;
+		stream_next(&rp->head);
+	}
+	if (rp->head.item != STREAM_END)
+		unexpected(rp, vcpu, what);
+	else if (check_writes(rp, vcpu, end->writes, "end of the run"))
+		rp->result = REPLAY_EQUAL;
+}
+
+enum replay_result replayer_finish(struct replayer *rp)
+{
+	struct machine *m = rp->m;
+	bool stopped = m->end == END_NONE || m->end == END_USER || m->end == END_UNTIL || m->end == END_PANIC;
+
+	if (rp->result == REPLAY_RUNNING) {
+		/* The caller's own condition was met first. */
+		if (stopped && !(rp->have_end && m->end == (enum machine_end)rp->end.reason &&
+				 machine_position(m) == rp->end.mark.insns))
+			rp->result = REPLAY_STOPPED;
+		else
+			check_end(rp);
+	}
+	take_regs(rp);
+	if (rp->result == REPLAY_EQUAL && rp->r->state != TRACE_WHOLE) {
+		rp->result = REPLAY_CUT;
+		error_set(&rp->damage, -EBADMSG, "%s; the run itself was replayed to its end", rp->r->damage.text);
+	}
+	return rp->result;
+}
+
+const struct end_record *replayer_end(const struct replayer *rp)
+{
+	return rp->have_end ? &rp->end : NULL;
+}
+
+const struct error *replayer_damage(const struct replayer *rp)
+{
+	return &rp->damage;
+}
+
+const struct divergence *replayer_divergence(const struct replayer *rp)
+{
+	return rp->result == REPLAY_DIVERGED ? rp->divergence : NULL;
+}
+
+struct replayer_progress replayer_progress(const struct replayer *rp)
+{
+	return (struct replayer_progress){
+	    .position = machine_position(rp->m),
+	    .last = rp->last,
+	    .events = rp->events,
+	    .bytes = rp->head.bytes,
+	    .size = rp->r->size,
+	};
+}

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "replay/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "traces/text.h"
+#include "vmm/x86/cpuid.h"
+
+#define FILE_MAX TRACE_BLOB_MAX
+
+static const char *const kind_names[] = {
+    [BOOT_AUTO] = "auto", [BOOT_LINUX] = "linux", [BOOT_MULTIBOOT] = "multiboot",
+    [BOOT_ELF] = "elf",   [BOOT_FLAT] = "flat",
+};
+
+const char *boot_kind_name(enum boot_kind kind)
+{
+	return (unsigned)kind < ARRAY_SIZE(kind_names) ? kind_names[kind] : "unknown";
+}
+
+void session_init(struct session *s)
+{
+	memset(s, 0, sizeof(*s));
+	s->config.ram = 256ull << 20;
+	s->config.vcpus = 1;
+	s->config.clock = CLOCK_VIRTUAL;
+	s->config.wall_start = 1704067200; /* 2024-01-01 00:00:00 UTC: the same for everybody */
+}
+
+void session_free(struct session *s)
+{
+	free(s->engine_name);
+	free(s->registers);
+	free(s->append);
+	free(s->kernel_name);
+	free(s->initrd_name);
+	free(s->kernel_data);
+	free(s->initrd_data);
+	memset(s, 0, sizeof(*s));
+}
+
+/* --- files --- */
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static int read_all(int fd, u8 *data, size_t size, size_t *len)
+{
+	*len = 0;
+	while (*len < size) {
+		ssize_t n = read(fd, data + *len, size - *len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		*len += (size_t)n;
+	}
+	return 0;
+}
+
+/* A whole file into memory. @what: "kernel", "initrd". */
+static int read_file(const char *path, const char *what, u8 **data, size_t *len, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), ret = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return error_set(err, -errno, "cannot open %s %s: %s", what, path, strerror(errno));
+	*data = NULL;
+	if (fstat(fd, &st))
+		ret = error_set(err, -errno, "cannot read %s %s: %s", what, path, strerror(errno));
+	else if (!S_ISREG(st.st_mode))
+		ret = error_set(err, -EINVAL, "%s %s is not a regular file", what, path);
+	else if (!st.st_size)
+		ret = error_set(err, -EINVAL, "%s %s is empty", what, path);
+	else if ((u64)st.st_size > FILE_MAX)
+		ret = error_set(err, -EFBIG, "%s %s is too large (%llu bytes)", what, path,
+				(unsigned long long)st.st_size);
+	else if (!(*data = malloc((size_t)st.st_size)))
+		ret = error_set(err, -ENOMEM, "no memory for %s %s", what, path);
+	if (!ret) {
+		ret = read_all(fd, *data, (size_t)st.st_size, len);
+		if (ret)
+			error_set(err, ret, "cannot read %s %s: %s", what, path, strerror(-ret));
+	}
+	close(fd);
+	if (ret) {
+		free(*data);
+		*data = NULL;
+	}
+	return ret;
+}
+
+static int set_file(struct boot_file *file, char **name, u8 **data, const char *path, const char *what,
+		    struct error *err)
+{
+	size_t len;
+	u8 *bytes;
+	int ret = read_file(path, what, &bytes, &len, err);
+
+	if (ret)
+		return ret;
+	free(*name);
+	free(*data);
+	*name = strdup(base_name(path));
+	*data = bytes;
+	if (!*name)
+		return error_set(err, -ENOMEM, "out of memory");
+	*file = (struct boot_file){.name = *name, .data = bytes, .len = len};
+	return 0;
+}
+
+int session_set_kernel(struct session *s, const char *path, struct error *err)
+{
+	return set_file(&s->boot.kernel, &s->kernel_name, &s->kernel_data, path, "kernel", err);
+}
+
+int session_set_initrd(struct session *s, const char *path, struct error *err)
+{
+	return set_file(&s->boot.initrd, &s->initrd_name, &s->initrd_data, path, "initrd", err);
+}
+
+int session_set_append(struct session *s, const char *append, struct error *err)
+{
+	free(s->append);
+	s->append = strdup(append);
+	s->boot.append = s->append;
+	return s->append ? 0 : error_set(err, -ENOMEM, "out of memory");
+}
+
+/* --- saving --- */
+
+char *session_register_layout(void)
+{
+	struct trace_buf buf = {0};
+
+	for (const struct field *f = x86_state_fields; f->name; f++) {
+		char item[80];
+		int n = f->count == 1 ? snprintf(item, sizeof(item), "%s:%u ", f->name, f->size)
+				      : snprintf(item, sizeof(item), "%s:%ux%u ", f->name, f->size, f->count);
+
+		if (trace_buf_add(&buf, item, (size_t)n)) {
+			trace_buf_free(&buf);
+			return NULL;
+		}
+	}
+	if (!buf.len || trace_buf_reserve(&buf, 1)) {
+		trace_buf_free(&buf);
+		return NULL;
+	}
+	buf.data[buf.len - 1] = 0;
+	return (char *)buf.data;
+}
+
+static int describe_file(struct trace_buf *t, const char *what, const struct boot_file *file)
+{
+	struct trace_digest digest = trace_digest_of(file->data, file->len);
+	char hex[33];
+
+	trace_digest_format(&digest, hex);
+	return trace_text_addf(t, what, "%s %zu %s", hex, file->len, base_name(file->name ? file->name : what));
+}
+
+static int describe(const struct session *s, struct trace_buf *t)
+{
+	bool host = s->config.clock == CLOCK_HOST;
+	char *layout = session_register_layout();
+	int bad = !layout;
+
+	bad = bad || trace_text_add(t, "machine", MACHINE_MODEL);
+	bad = bad || trace_text_add(t, "cpu", CPU_MODEL_NAME);
+	bad = bad || trace_text_add(t, "boot-model", BOOT_MODEL);
+	bad = bad || trace_text_add(t, "engine", s->config.engine ? s->config.engine->name : "none");
+	bad = bad || trace_text_addf(t, "ram", "%llu", (unsigned long long)s->config.ram);
+	bad = bad || trace_text_addf(t, "vcpus", "%u", s->config.vcpus);
+	bad = bad || trace_text_add(t, "clock", host ? "host" : "virtual");
+	bad = bad || trace_text_addf(t, "wall-start", "%llu", (unsigned long long)s->config.wall_start);
+	bad = bad || trace_text_add(t, "logged", host ? "port mmio msr clock" : "port mmio");
+	bad = bad || trace_text_add(t, "boot", boot_kind_name(s->boot.kind));
+	bad = bad || trace_text_add(t, "inguest", s->boot.inguest ? "1" : "0");
+	if (s->boot.kind == BOOT_FLAT)
+		bad = bad || trace_text_addf(t, "flat-address", "0x%llx", (unsigned long long)s->boot.flat_address);
+	bad = bad || describe_file(t, "kernel", &s->boot.kernel);
+	if (s->boot.initrd.data)
+		bad = bad || describe_file(t, "initrd", &s->boot.initrd);
+	if (s->boot.append)
+		bad = bad || trace_text_add(t, "append", s->boot.append);
+	bad = bad || trace_text_add(t, "registers", layout);
+	free(layout);
+	return bad ? -ENOMEM : 0;
+}
+
+static int save_file(struct trace_writer *w, const struct boot_file *file, bool embed)
+{
+	const char *name = base_name(file->name ? file->name : "");
+	struct trace_digest digest;
+
+	if (embed)
+		return trace_write_blob(w, name, file->data, file->len, NULL);
+	digest = trace_digest_of(file->data, file->len);
+	return trace_write_blob_name(w, name, file->len, &digest);
+}
+
+int session_save(const struct session *s, struct trace_writer *w, unsigned flags, struct error *err)
+{
+	bool embed = !(flags & SESSION_EMBED_NONE);
+	struct trace_buf text = {0};
+	int ret = describe(s, &text);
+
+	if (ret)
+		error_set(err, ret, "out of memory");
+	if (!ret) {
+		ret = trace_write(w, TRACE_MACHINE, 0, text.data, text.len);
+		if (!ret)
+			ret = save_file(w, &s->boot.kernel, embed);
+		if (!ret && s->boot.initrd.data)
+			ret = save_file(w, &s->boot.initrd, embed);
+		if (ret)
+			error_set(err, ret, "%s", trace_writer_error(w)->text);
+	}
+	trace_buf_free(&text);
+	return ret;
+}
+
+/* --- loading --- */
+
+struct description {
+	const u8 *data;
+	size_t len;
+	struct error *err;
+};
+
+static int need_number(const struct description *d, const char *key, u64 max, u64 *value)
+{
+	int ret = trace_text_number(d->data, d->len, key, value);
+
+	if (ret == -ENOENT)
+		return error_set(d->err, -EBADMSG, "the trace's machine description has no '%s'", key);
+	if (ret || *value > max)
+		return error_set(d->err, -EINVAL, "the trace's machine description has a bad '%s'", key);
+	return 0;
+}
+
+/* The value must be the one name that this program knows. */
+static int need_model(const struct description *d, const char *key, const char *known, const char *what)
+{
+	char *found = trace_text_get(d->data, d->len, key, 0);
+	int ret = 0;
+
+	if (!found)
+		ret = error_set(d->err, -EBADMSG, "the trace's machine description has no '%s'", key);
+	else if (strcmp(found, known))
+		ret = error_set(d->err, -ENOTSUP, "the trace needs the %s '%.100s'; this vmdbg has '%s'", what, found,
+				known);
+	free(found);
+	return ret;
+}
+
+static int load_config(struct session *s, const struct description *d)
+{
+	char *clock, *logged;
+	u64 vcpus;
+	int ret = need_model(d, "machine", MACHINE_MODEL, "machine model");
+
+	if (!ret)
+		ret = need_model(d, "cpu", CPU_MODEL_NAME, "CPU model");
+	if (!ret)
+		ret = need_model(d, "boot-model", BOOT_MODEL, "loader model");
+	if (!ret)
+		ret = need_number(d, "ram", MEMORY_MAX, &s->config.ram);
+	if (!ret)
+		ret = need_number(d, "vcpus", MACHINE_MAX_VCPUS, &vcpus);
+	if (!ret)
+		ret = need_number(d, "wall-start", ~0ull, &s->config.wall_start);
+	if (ret)
+		return ret;
+	if (!vcpus)
+		return error_set(d->err, -EINVAL, "the trace's machine description has a bad 'vcpus'");
+	s->config.vcpus = (unsigned)vcpus;
+	clock = trace_text_get(d->data, d->len, "clock", 0);
+	if (clock && !strcmp(clock, "host"))
+		s->config.clock = CLOCK_HOST;
+	else if (!clock || strcmp(clock, "virtual"))
+		ret = error_set(d->err, -EINVAL, "the trace's machine description has a bad 'clock'");
+	free(clock);
+	logged = trace_text_get(d->data, d->len, "logged", 0);
+	s->msr_logged = logged && strstr(logged, "msr");
+	free(logged);
+	s->engine_name = trace_text_get(d->data, d->len, "engine", 0);
+	s->registers = trace_text_get(d->data, d->len, "registers", 0);
+	return ret;
+}
+
+static int load_boot(struct session *s, const struct description *d)
+{
+	char *kind = trace_text_get(d->data, d->len, "boot", 0);
+	u64 inguest = 0;
+	int ret = 0;
+	unsigned k = 0;
+
+	while (kind && k < ARRAY_SIZE(kind_names) && strcmp(kind, kind_names[k]))
+		k++;
+	if (!kind || k == ARRAY_SIZE(kind_names))
+		ret = error_set(d->err, -ENOTSUP,
+				"the trace boots its kernel in a way ('%.50s') that this vmdbg does not know",
+				kind ? kind : "");
+	free(kind);
+	if (ret)
+		return ret;
+	s->boot.kind = (enum boot_kind)k;
+	ret = need_number(d, "inguest", 1, &inguest);
+	s->boot.inguest = inguest;
+	if (!ret && s->boot.kind == BOOT_FLAT)
+		ret = need_number(d, "flat-address", ~0ull, &s->boot.flat_address);
+	s->append = trace_text_get(d->data, d->len, "append", 0);
+	s->boot.append = s->append;
+	return ret;
+}
+
+/* A file given by path in place of the trace's: it must be the same. */
+static int load_given(struct boot_file *file, char **name, u8 **data, const char *path, const char *what,
+		      const struct trace_digest *want, const char *blob_name, struct error *err)
+{
+	int ret = set_file(file, name, data, path, what, err);
+	struct trace_digest found;
+	char hex[33];
+
+	if (ret)
+		return ret;
+	found = trace_digest_of(file->data, file->len);
+	trace_digest_format(want, hex);
+	if (memcmp(&found, want, sizeof(found)))
+		return error_set(err, -EINVAL, "%s %s is not the one that was recorded ('%s', digest %s)", what, path,
+				 blob_name, hex);
+	/* The guest is told the name it was told then. */
+	free(*name);
+	*name = strdup(blob_name);
+	file->name = *name;
+	return *name ? 0 : error_set(err, -ENOMEM, "out of memory");
+}
+
+/* @what: the key in the description. *@given: a path, or NULL. */
+static int load_file(struct trace_reader *r, const struct description *d, const char *what, const char *given,
+		     struct boot_file *file, char **name, u8 **data)
+{
+	char *line = trace_text_get(d->data, d->len, what, 0);
+	struct trace_digest digest;
+	struct trace_blob blob;
+	char hex[33] = "";
+	int ret;
+
+	if (!line)
+		return -ENOENT;
+	snprintf(hex, sizeof(hex), "%s", line);
+	free(line);
+	if (trace_digest_parse(&digest, hex))
+		return error_set(d->err, -EBADMSG, "the trace's machine description has a bad '%s'", what);
+	ret = trace_read_blob(r, &digest, &blob, d->err);
+	if (ret) {
+		if (ret == -ENOENT)
+			ret = -EBADMSG; /* a trace names what it holds */
+		return error_prefix(d->err, ret, "the recorded %s", what);
+	}
+	if (given) {
+		free(blob.data);
+		return load_given(file, name, data, given, what, &digest, blob.name, d->err);
+	}
+	if (blob.name_only)
+		return error_set(d->err, -ENOENT,
+				 "the trace does not hold its %s, '%s' (digest %s): give the file with --%s", what,
+				 blob.name, hex, what);
+	*data = blob.data;
+	*name = strdup(blob.name);
+	*file = (struct boot_file){.name = *name, .data = blob.data, .len = blob.len};
+	return *name ? 0 : error_set(d->err, -ENOMEM, "out of memory");
+}
+
+static int load_all(struct session *s, struct trace_reader *r, const struct description *d, const char *kernel,
+		    const char *initrd)
+{
+	int ret = load_config(s, d);
+
+	if (!ret)
+		ret = load_boot(s, d);
+	if (ret)
+		return ret;
+	ret = load_file(r, d, "kernel", kernel, &s->boot.kernel, &s->kernel_name, &s->kernel_data);
+	if (ret == -ENOENT && !d->err->text[0])
+		return error_set(d->err, -EBADMSG, "the trace's machine description has no 'kernel'");
+	if (ret)
+		return ret;
+	ret = load_file(r, d, "initrd", initrd, &s->boot.initrd, &s->initrd_name, &s->initrd_data);
+	if (ret == -ENOENT && !d->err->text[0])
+		return initrd ? error_set(d->err, -EINVAL, "the trace was recorded without an initrd") : 0;
+	return ret;
+}
+
+int session_load(struct session *s, struct trace_reader *r, const char *kernel, const char *initrd, struct error *err)
+{
+	struct trace_buf text = {0};
+	struct error local = {""};
+	struct description d = {.err = err ? err : &local};
+	int ret;
+
+	session_init(s);
+	d.err->text[0] = 0;
+	if (!r->count || r->chunk[0].type != TRACE_MACHINE)
+		return error_set(err, -EBADMSG, "the trace has no machine description%s%s",
+				 r->state == TRACE_WHOLE ? "" : ": ", r->state == TRACE_WHOLE ? "" : r->damage.text);
+	ret = trace_read(r, 0, &text, d.err);
+	if (!ret) {
+		d.data = text.data;
+		d.len = text.len;
+		ret = load_all(s, r, &d, kernel, initrd);
+	}
+	/* A file that is missing because the trace ends too early. */
+	if (ret == -EBADMSG && r->state != TRACE_WHOLE)
+		error_set(err, ret, "%s: too early to replay anything", r->damage.text);
+	trace_buf_free(&text);
+	if (ret)
+		session_free(s);
+	return ret;
+}

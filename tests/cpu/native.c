@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The host's CPU as the reference.
+ *
+ * 1. A child process maps code and data at their fixed addresses and lives inside a signal handler: returning from it
+ *    loads the next case's registers (the kernel's sigreturn does the work, x87 and SSE included), and whatever ends
+ *    the case, INT3 or a fault, is the next signal, whose frame holds the result.
+ * 2. Cases may store anywhere. The child's own memory is far from every address a case can easily form; if one hits
+ *    it all the same, or hangs, the parent starts another child and calls that case DIFF_HANG.
+ * 3. 32-bit cases run with the compatibility-mode code selector. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <ucontext.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "tests/cpu/diff.h"
+#include "vmm/x86/regs.h"
+
+#define USER32_CS 0x23
+#define USER_DS   0x2b
+#define USER64_CS 0x33
+
+/* The pages both processes see, at fixed addresses only in the child. */
+struct pages {
+	u8 code[DIFF_PAGE];
+	u8 data[DIFF_DATA_SIZE];
+	u8 ro[DIFF_PAGE];
+};
+
+struct shared {
+	struct diff_case cases[NATIVE_BATCH];
+	struct diff_result results[NATIVE_BATCH];
+	volatile unsigned next, count; /* the case that runs now; how many there are */
+	u8 data[DIFF_DATA_SIZE];       /* what each case begins with */
+};
+
+struct native {
+	struct pages *pages;
+	struct shared *shared;
+	int memfd;
+	pid_t child;
+	int to_child, from_child;
+};
+
+/* The child's only variables: a signal handler has no other way to find them. */
+static struct native *self;
+static int child_in, child_out;
+static bool child_running;
+
+static const int gpr_index[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+				  REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+
+static void fpu_from_frame(struct diff_fpu *fpu, const struct _libc_fpstate *fx)
+{
+	fpu->fcw = fx->cwd;
+	fpu->fsw = fx->swd;
+	fpu->ftw = fx->ftw;
+	fpu->mxcsr = fx->mxcsr;
+	for (unsigned i = 0; i < 8; i++) {
+		memcpy(&fpu->st[i].mant, fx->_st[i].significand, 8);
+		fpu->st[i].se = fx->_st[i].exponent;
+	}
+	memcpy(fpu->xmm, fx->_xmm, sizeof(fpu->xmm));
+}
+
+static void fpu_to_frame(const struct diff_fpu *fpu, struct _libc_fpstate *fx)
+{
+	fx->cwd = fpu->fcw;
+	fx->swd = fpu->fsw;
+	fx->ftw = fpu->ftw;
+	fx->mxcsr = fpu->mxcsr;
+	for (unsigned i = 0; i < 8; i++) {
+		memcpy(fx->_st[i].significand, &fpu->st[i].mant, 8);
+		fx->_st[i].exponent = fpu->st[i].se;
+	}
+	memcpy(fx->_xmm, fpu->xmm, sizeof(fpu->xmm));
+}
+
+static void result_from_frame(struct diff_result *r, const ucontext_t *uc)
+{
+	const greg_t *g = uc->uc_mcontext.gregs;
+
+	for (unsigned i = 0; i < 16; i++)
+		r->regs.gpr[i] = g[gpr_index[i]];
+	r->regs.rip = g[REG_RIP];
+	r->regs.rflags = g[REG_EFL];
+	r->vector = g[REG_TRAPNO];
+	r->error = g[REG_ERR];
+	r->cr2 = g[REG_CR2];
+	fpu_from_frame(&r->regs.fpu, uc->uc_mcontext.fpregs);
+	r->memory = XXH3_64bits((void *)DIFF_DATA, DIFF_DATA_SIZE);
+}
+
+static void case_to_frame(const struct diff_case *c, ucontext_t *uc)
+{
+	greg_t *g = uc->uc_mcontext.gregs;
+
+	memcpy((void *)DIFF_DATA, self->shared->data, DIFF_DATA_SIZE);
+	memcpy(self->pages->code + (c->in.rip - DIFF_CODE), c->code, c->code_len);
+	for (unsigned i = 0; i < 16; i++)
+		g[gpr_index[i]] = c->in.gpr[i];
+	g[REG_RIP] = c->in.rip;
+	g[REG_EFL] = c->in.rflags;
+	g[REG_CSGSFS] = (u64)USER_DS << 48 | (c->bits32 ? USER32_CS : USER64_CS);
+	fpu_to_frame(&c->in.fpu, uc->uc_mcontext.fpregs);
+}
+
+__attribute__((noinline)) static void child_step(ucontext_t *uc)
+{
+	struct shared *sh = self->shared;
+	char byte = 0;
+
+	if (child_running)
+		result_from_frame(&sh->results[sh->next++], uc);
+	child_running = true;
+	while (sh->next >= sh->count) {
+		/* The parent says when there is more; when it is gone, so is this process. */
+		if (write(child_out, &byte, 1) != 1 || read(child_in, &byte, 1) != 1)
+			_exit(0);
+	}
+	case_to_frame(&sh->cases[sh->next], uc);
+}
+
+/* A case may have set AC, NT and ID: the kernel leaves them on, and sigreturn doesn't touch the last two. */
+static void child_signal(int sig, siginfo_t *info, void *context)
+{
+	__asm__ volatile("pushfq\n\tandl %0, (%%rsp)\n\tpopfq" ::"i"(~(u32)(RFLAGS_AC | RFLAGS_NT | RFLAGS_ID))
+			 : "cc", "memory");
+	child_step(context);
+}
+
+static void *map_fixed(u64 address, size_t size, int prot, int fd, size_t offset)
+{
+	void *p = mmap((void *)address, size, prot, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, offset);
+
+	if (p != (void *)address)
+		_exit(1);
+	return p;
+}
+
+static void child_main(struct native *n)
+{
+	static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+	struct sigaction action = {.sa_sigaction = child_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+	stack_t stack = {.ss_size = 256 << 10};
+
+	self = n;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	map_fixed(DIFF_CODE, DIFF_PAGE, PROT_READ | PROT_EXEC, n->memfd, offsetof(struct pages, code));
+	map_fixed(DIFF_DATA, DIFF_DATA_SIZE, PROT_READ | PROT_WRITE, n->memfd, offsetof(struct pages, data));
+	map_fixed(DIFF_RO, DIFF_PAGE, PROT_READ, n->memfd, offsetof(struct pages, ro));
+	stack.ss_sp = mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (sigaltstack(&stack, NULL))
+		_exit(1);
+	for (unsigned i = 0; i < ARRAY_SIZE(signals); i++)
+		if (sigaction(signals[i], &action, NULL))
+			_exit(1);
+	/* 32-bit code needs data segments; 64-bit code shows them when it reads DS and ES. */
+	__asm__ volatile("movl %0, %%ds\n\tmovl %0, %%es" ::"r"(USER_DS));
+	__asm__ volatile("int3");
+	_exit(1);
+}
+
+/* Waits for the child to say it is done; false when it has died or hangs. */
+static bool child_wait(struct native *n)
+{
+	struct pollfd pfd = {.fd = n->from_child, .events = POLLIN};
+	unsigned last = ~0u;
+	char byte;
+
+	for (;;) {
+		int ready = poll(&pfd, 1, 1000);
+
+		if (ready > 0)
+			return read(n->from_child, &byte, 1) == 1;
+		if (ready < 0 && errno != EINTR)
+			return false;
+		if (ready == 0 && n->shared->next == last)
+			return false;
+		last = n->shared->next;
+	}
+}
+
+static void child_stop(struct native *n)
+{
+	if (n->child <= 0)
+		return;
+	kill(n->child, SIGKILL);
+	waitpid(n->child, NULL, 0);
+	close(n->to_child);
+	close(n->from_child);
+	n->child = 0;
+}
+
+static void child_start(struct native *n)
+{
+	int in[2], out[2];
+
+	if (pipe(in) || pipe(out)) {
+		perror("pipe");
+		exit(1);
+	}
+	n->shared->next = n->shared->count = 0;
+	fflush(NULL);
+	n->child = fork();
+	if (n->child < 0) {
+		perror("fork");
+		exit(1);
+	}
+	if (n->child == 0) {
+		close(in[1]);
+		close(out[0]);
+		child_in = in[0];
+		child_out = out[1];
+		child_main(n);
+	}
+	close(in[0]);
+	close(out[1]);
+	n->to_child = in[1];
+	n->from_child = out[0];
+	if (!child_wait(n)) {
+		fprintf(stderr, "the child process did not start\n");
+		exit(1);
+	}
+}
+
+void native_run(struct native *n, const struct diff_case *cases, unsigned count, struct diff_result *results)
+{
+	struct shared *sh = n->shared;
+	unsigned done = 0;
+	char byte = 0;
+
+	memcpy(sh->cases, cases, count * sizeof(*cases));
+	while (done < count) {
+		bool ok;
+
+		sh->next = done;
+		sh->count = count;
+		ok = write(n->to_child, &byte, 1) == 1 && child_wait(n);
+		done = sh->next;
+		if (!ok && done < count) {
+			unsigned culprit = done++;
+
+			child_stop(n);
+			child_start(n);
+			memset(&sh->results[culprit], 0, sizeof(sh->results[culprit]));
+			sh->results[culprit].vector = DIFF_HANG;
+		}
+	}
+	memcpy(results, sh->results, count * sizeof(*results));
+}
+
+const u8 *native_data(struct native *n)
+{
+	return n->pages->data;
+}
+
+struct native *native_create(const u8 *data)
+{
+	struct native *n = calloc(1, sizeof(*n));
+
+	n->memfd = memfd_create("vmdbg-diff", 0);
+	if (n->memfd < 0 || ftruncate(n->memfd, sizeof(struct pages))) {
+		perror("memfd");
+		exit(1);
+	}
+	n->pages = mmap(NULL, sizeof(struct pages), PROT_READ | PROT_WRITE, MAP_SHARED, n->memfd, 0);
+	n->shared = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (n->pages == MAP_FAILED || n->shared == MAP_FAILED) {
+		perror("mmap");
+		exit(1);
+	}
+	memcpy(n->shared->data, data, DIFF_DATA_SIZE);
+	memcpy(n->pages->ro, data + DIFF_DATA_SIZE, DIFF_PAGE);
+	memset(n->pages->code, 0xcc, DIFF_PAGE);
+	child_start(n);
+	return n;
+}
+
+void native_free(struct native *n)
+{
+	child_stop(n);
+	munmap(n->pages, sizeof(struct pages));
+	munmap(n->shared, sizeof(struct shared));
+	close(n->memfd);
+	free(n);
+}

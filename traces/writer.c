@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include "traces/chunk.h"
+#include "traces/wire.h"
+
+#define BLOB_HEAD_MAX (16 + 2 * VARINT_MAX + 1 + 2 + 255)
+
+struct trace_writer {
+	int fd;
+	char *path;    /* final place */
+	char *partial; /* where it is being written when an older file is to be replaced, or NULL */
+	u64 offset;    /* end of the last whole chunk */
+	bool usable;   /* something worth keeping was written */
+	ZSTD_CCtx *zstd;
+	struct trace_buf out; /* one chunk: header and payload */
+	struct trace_buf raw; /* a blob part being put together */
+	struct trace_chunk *chunk;
+	size_t count, cap;
+	struct trace_digest *blob; /* written so far */
+	size_t blobs;
+	int code; /* sticky */
+	struct error err;
+};
+
+static void writer_free(struct trace_writer *w)
+{
+	if (!w)
+		return;
+	if (w->fd >= 0)
+		close(w->fd);
+	ZSTD_freeCCtx(w->zstd);
+	trace_buf_free(&w->out);
+	trace_buf_free(&w->raw);
+	free(w->chunk);
+	free(w->blob);
+	free(w->path);
+	free(w->partial);
+	free(w);
+}
+
+const char *trace_writer_path(const struct trace_writer *w)
+{
+	return w->partial ? w->partial : w->path;
+}
+
+const struct error *trace_writer_error(const struct trace_writer *w)
+{
+	return &w->err;
+}
+
+u64 trace_writer_size(const struct trace_writer *w)
+{
+	return w->offset;
+}
+
+static int writer_fail(struct trace_writer *w, int code)
+{
+	const char *path = trace_writer_path(w);
+
+	if (!w->code) {
+		w->code = code;
+		if (code == -ENOSPC)
+			error_set(&w->err, code, "%s: the disk is full", path);
+		else if (code == -EFBIG)
+			error_set(&w->err, code, "%s: the file reached the limit of its size", path);
+		else
+			error_set(&w->err, code, "%s: cannot write: %s", path, strerror(-code));
+	}
+	return w->code;
+}
+
+/* All or nothing: what a failed write left is cut off again. */
+static int writer_append(struct trace_writer *w, const u8 *data, size_t len)
+{
+	size_t done = 0;
+	int ret;
+
+	while (done < len) {
+		ssize_t n = pwrite(w->fd, data + done, len - done, (off_t)(w->offset + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			ret = n < 0 ? -errno : -EIO;
+			/* The bytes beyond are no whole chunk; if they stay, a reader will say so. */
+			if (ftruncate(w->fd, (off_t)w->offset))
+				(void)0;
+			return writer_fail(w, ret);
+		}
+		done += (size_t)n;
+	}
+	w->offset += len;
+	return 0;
+}
+
+static int directory_error(const char *path, struct error *err)
+{
+	const char *slash = strrchr(path, '/');
+	int len = slash == path ? 1 : slash ? (int)(slash - path) : 1;
+
+	return error_set(err, -ENOENT, "cannot create %s: the directory %.*s does not exist", path, len,
+			 slash ? path : ".");
+}
+
+static int writer_open_new(struct trace_writer *w, struct error *err)
+{
+	w->fd = open(w->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (w->fd >= 0)
+		return 0;
+	if (errno == EEXIST)
+		return error_set(err, -EEXIST, "%s exists already; --force replaces it", w->path);
+	if (errno == ENOENT)
+		return directory_error(w->path, err);
+	return error_set(err, -errno, "cannot create %s: %s", w->path, strerror(errno));
+}
+
+static int writer_open_over(struct trace_writer *w, struct error *err)
+{
+	struct stat st;
+	char *real;
+
+	if (!stat(w->path, &st)) {
+		if (!S_ISREG(st.st_mode))
+			return error_set(err, -EINVAL, "%s is not a regular file", w->path);
+		/* A link stays a link: the file that it names is replaced. */
+		real = realpath(w->path, NULL);
+		if (real) {
+			free(w->path);
+			w->path = real;
+		}
+	}
+	if (asprintf(&w->partial, "%s.partial", w->path) < 0) {
+		w->partial = NULL;
+		return error_set(err, -ENOMEM, "out of memory");
+	}
+	w->fd = open(w->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+	if (w->fd < 0 && errno == ENOENT)
+		return directory_error(w->path, err);
+	if (w->fd < 0)
+		return error_set(err, -errno, "cannot create %s: %s", w->partial, strerror(errno));
+	if (flock(w->fd, LOCK_EX | LOCK_NB))
+		return error_set(err, -EBUSY, "%s is being written by another recorder", w->partial);
+	if (ftruncate(w->fd, 0))
+		return error_set(err, -errno, "cannot write %s: %s", w->partial, strerror(errno));
+	return 0;
+}
+
+int trace_writer_create(struct trace_writer **out, const char *path, unsigned flags, struct error *err)
+{
+	struct trace_writer *w = calloc(1, sizeof(*w));
+	u8 header[TRACE_HEADER_SIZE];
+	int ret;
+
+	if (!w)
+		return error_set(err, -ENOMEM, "out of memory");
+	w->fd = -1;
+	w->path = strdup(path);
+	w->zstd = ZSTD_createCCtx();
+	if (!w->path || !w->zstd) {
+		ret = error_set(err, -ENOMEM, "out of memory");
+		goto fail;
+	}
+	ret = flags & TRACE_FORCE ? writer_open_over(w, err) : writer_open_new(w, err);
+	if (ret)
+		goto fail;
+	file_header_encode(header);
+	ret = writer_append(w, header, sizeof(header));
+	if (ret) {
+		error_set(err, ret, "%s", w->err.text);
+		unlink(trace_writer_path(w));
+		goto fail;
+	}
+	*out = w;
+	return 0;
+fail:
+	writer_free(w);
+	return ret;
+}
+
+static int writer_list(struct trace_writer *w, const struct trace_chunk *chunk)
+{
+	if (w->count == w->cap) {
+		size_t cap = w->cap ? 2 * w->cap : 64;
+		struct trace_chunk *table = realloc(w->chunk, cap * sizeof(*table));
+
+		if (!table)
+			return writer_fail(w, -ENOMEM);
+		w->chunk = table;
+		w->cap = cap;
+	}
+	w->chunk[w->count++] = *chunk;
+	return 0;
+}
+
+/* Events and digests are small beside the time it takes to make them; blobs are large and often packed already. */
+static int level_of(u32 type)
+{
+	return type == TRACE_BLOB ? 3 : 9;
+}
+
+static int write_chunk(struct trace_writer *w, u32 type, u64 position, u64 key, const void *data, size_t len)
+{
+	struct trace_chunk chunk = {.type = type, .position = position, .key = key, .raw = (u32)len};
+	size_t bound = ZSTD_compressBound(len), packed;
+	u8 *payload;
+	int ret;
+
+	if (w->code)
+		return w->code;
+	if (len > TRACE_RAW_MAX)
+		return writer_fail(w, -EINVAL);
+	w->out.len = 0;
+	ret = trace_buf_reserve(&w->out, TRACE_CHUNK_SIZE + bound);
+	if (ret)
+		return writer_fail(w, ret);
+	payload = w->out.data + TRACE_CHUNK_SIZE;
+	packed = ZSTD_compressCCtx(w->zstd, payload, bound, data, len, level_of(type));
+	if (!ZSTD_isError(packed) && packed < len) {
+		chunk.flags |= TRACE_ZSTD;
+		chunk.stored = (u32)packed;
+	} else {
+		if (len)
+			memcpy(payload, data, len);
+		chunk.stored = (u32)len;
+	}
+	chunk.offset = w->offset;
+	chunk_header_encode(w->out.data, &chunk, payload);
+	if (type != TRACE_INDEX) {
+		ret = writer_list(w, &chunk);
+		if (ret)
+			return ret;
+	}
+	ret = writer_append(w, w->out.data, TRACE_CHUNK_SIZE + chunk.stored);
+	if (ret && type != TRACE_INDEX)
+		w->count--;
+	if (!ret && (type == TRACE_EVENTS || type == TRACE_CONSOLE || type == TRACE_END || position))
+		w->usable = true;
+	return ret;
+}
+
+int trace_write(struct trace_writer *w, u32 type, u64 position, const void *data, size_t len)
+{
+	return write_chunk(w, type, position, 0, data, len);
+}
+
+static int write_part(struct trace_writer *w, const char *name, const struct trace_digest *digest, u64 total,
+		      u64 offset, const u8 *data, size_t len)
+{
+	size_t name_len = strnlen(name, 255);
+	u8 *p;
+
+	w->raw.len = 0;
+	if (trace_buf_reserve(&w->raw, BLOB_HEAD_MAX + len))
+		return writer_fail(w, -ENOMEM);
+	p = w->raw.data;
+	memcpy(p, digest->byte, 16);
+	p = put_varint(p + 16, total);
+	p = put_varint(p, offset);
+	*p++ = data ? 0 : 1;
+	*p++ = (u8)name_len;
+	memcpy(p, name, name_len);
+	p += name_len;
+	if (len)
+		memcpy(p, data, len);
+	p += len;
+	return write_chunk(w, TRACE_BLOB, 0, trace_digest_key(digest), w->raw.data, (size_t)(p - w->raw.data));
+}
+
+/* 1: already there. 0: now listed. */
+static int blob_seen(struct trace_writer *w, const struct trace_digest *digest)
+{
+	struct trace_digest *table;
+
+	for (size_t i = 0; i < w->blobs; i++)
+		if (!memcmp(&w->blob[i], digest, sizeof(*digest)))
+			return 1;
+	table = realloc(w->blob, (w->blobs + 1) * sizeof(*table));
+	if (!table)
+		return writer_fail(w, -ENOMEM);
+	w->blob = table;
+	table[w->blobs++] = *digest;
+	return 0;
+}
+
+int trace_write_blob(struct trace_writer *w, const char *name, const void *data, size_t len,
+		     struct trace_digest *digest)
+{
+	static const u8 nothing[1];
+	struct trace_digest d = trace_digest_of(data, len);
+	size_t offset = 0;
+	int ret;
+
+	if (digest)
+		*digest = d;
+	ret = blob_seen(w, &d);
+	if (ret)
+		return ret < 0 ? ret : 0;
+	do {
+		size_t part = len - offset < TRACE_BLOB_PART ? len - offset : TRACE_BLOB_PART;
+
+		ret = write_part(w, name, &d, len, offset, len ? (const u8 *)data + offset : nothing, part);
+		offset += part;
+	} while (!ret && offset < len);
+	return ret;
+}
+
+int trace_write_blob_name(struct trace_writer *w, const char *name, u64 len, const struct trace_digest *digest)
+{
+	int ret = blob_seen(w, digest);
+
+	if (ret)
+		return ret < 0 ? ret : 0;
+	return write_part(w, name, digest, len, 0, NULL, 0);
+}
+
+static int writer_finish(struct trace_writer *w)
+{
+	struct trailer trailer = {.index = w->offset, .chunks = w->count};
+	struct trace_buf index = {0};
+	u8 out[TRACE_TRAILER_SIZE];
+	int ret = index_encode(&index, w->chunk, w->count);
+
+	if (ret == -EFBIG)
+		trailer.index = ret = 0;
+	else if (!ret)
+		ret = trace_write(w, TRACE_INDEX, 0, index.data, index.len);
+	else
+		ret = writer_fail(w, ret);
+	trace_buf_free(&index);
+	if (ret)
+		return ret;
+	trailer_encode(out, &trailer, w->offset);
+	return writer_append(w, out, sizeof(out));
+}
+
+int trace_writer_close(struct trace_writer *w, struct error *err)
+{
+	int ret = w->code ? w->code : writer_finish(w);
+
+	if (!ret && fdatasync(w->fd) && errno != EINVAL && errno != EROFS)
+		ret = writer_fail(w, -errno);
+	if (!ret && w->partial && rename(w->partial, w->path))
+		ret = writer_fail(w, -errno);
+	if (ret)
+		error_set(err, ret, "%s", w->err.text);
+	writer_free(w);
+	return ret;
+}
+
+int trace_writer_abandon(struct trace_writer *w)
+{
+	int kept = w->usable;
+
+	if (!kept)
+		unlink(trace_writer_path(w));
+	writer_free(w);
+	return kept;
+}

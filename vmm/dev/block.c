@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmm/dev/block.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define SECTORS_A_CHUNK (BLOCK_CHUNK / BLOCK_SECTOR)
+#define FIRST_BUCKETS   64
+
+struct block_chunk {
+	u64 number;
+	struct block_chunk *next;
+	u8 data[BLOCK_CHUNK];
+};
+
+void block_init(struct block *block, const struct block_backend *base)
+{
+	*block = (struct block){.base = *base};
+}
+
+void block_free(struct block *block)
+{
+	for (u64 i = 0; i < block->nr_buckets; i++) {
+		while (block->bucket[i]) {
+			struct block_chunk *c = block->bucket[i];
+
+			block->bucket[i] = c->next;
+			free(c);
+		}
+	}
+	free(block->bucket);
+	block->bucket = NULL;
+	block->nr_buckets = 0;
+	block->nr_chunks = 0;
+}
+
+static u64 bucket_of(u64 number, u64 nr_buckets)
+{
+	return (number * 0x9e3779b97f4a7c15ull >> 20) & (nr_buckets - 1);
+}
+
+static struct block_chunk *find(const struct block *block, u64 number)
+{
+	struct block_chunk *c;
+
+	if (!block->nr_buckets)
+		return NULL;
+	c = block->bucket[bucket_of(number, block->nr_buckets)];
+	while (c && c->number != number)
+		c = c->next;
+	return c;
+}
+
+static int grow(struct block *block)
+{
+	u64 n = block->nr_buckets ? 2 * block->nr_buckets : FIRST_BUCKETS;
+	struct block_chunk **bucket = calloc(n, sizeof(*bucket));
+
+	if (!bucket)
+		return -ENOMEM;
+	for (u64 i = 0; i < block->nr_buckets; i++) {
+		while (block->bucket[i]) {
+			struct block_chunk *c = block->bucket[i];
+			struct block_chunk **to = &bucket[bucket_of(c->number, n)];
+
+			block->bucket[i] = c->next;
+			c->next = *to;
+			*to = c;
+		}
+	}
+	free(block->bucket);
+	block->bucket = bucket;
+	block->nr_buckets = n;
+	return 0;
+}
+
+static void insert(struct block *block, struct block_chunk *c)
+{
+	struct block_chunk **bucket = &block->bucket[bucket_of(c->number, block->nr_buckets)];
+
+	c->next = *bucket;
+	*bucket = c;
+	block->nr_chunks++;
+}
+
+static struct block_chunk *new_chunk(struct block *block, u64 number)
+{
+	struct block_chunk *c;
+
+	if (block->nr_chunks == block->nr_buckets && grow(block) < 0)
+		return NULL;
+	c = calloc(1, sizeof(*c));
+	if (c)
+		c->number = number;
+	return c;
+}
+
+/* The chunk to write to; its contents come from the base image unless all of it is about to be replaced. */
+static int own_chunk(struct block *block, u64 number, bool whole, struct block_chunk **chunk)
+{
+	u64 first = number * SECTORS_A_CHUNK;
+	u64 sectors = min64(SECTORS_A_CHUNK, block->base.sectors - first);
+	int ret = 0;
+
+	*chunk = find(block, number);
+	if (*chunk)
+		return 0;
+	*chunk = new_chunk(block, number);
+	if (!*chunk)
+		return -ENOMEM;
+	if (!whole)
+		ret =
+		    block->base.read(block->base.opaque, first * BLOCK_SECTOR, (*chunk)->data, sectors * BLOCK_SECTOR);
+	if (ret < 0) {
+		free(*chunk);
+		return ret;
+	}
+	insert(block, *chunk);
+	return 0;
+}
+
+static bool in_range(const struct block *block, u64 sector, u64 count)
+{
+	return sector <= block->base.sectors && count <= block->base.sectors - sector;
+}
+
+/* How many of @count sectors from @sector on lie in the same chunk. */
+static u64 run(u64 sector, u64 count)
+{
+	return min64(count, SECTORS_A_CHUNK - sector % SECTORS_A_CHUNK);
+}
+
+int block_read(struct block *block, u64 sector, u64 count, void *buf)
+{
+	u8 *out = buf;
+
+	if (!in_range(block, sector, count))
+		return -ERANGE;
+	while (count) {
+		const struct block_chunk *c = find(block, sector / SECTORS_A_CHUNK);
+		u64 n = run(sector, count);
+		int ret = 0;
+
+		if (c)
+			memcpy(out, c->data + sector % SECTORS_A_CHUNK * BLOCK_SECTOR, n * BLOCK_SECTOR);
+		else
+			ret = block->base.read(block->base.opaque, sector * BLOCK_SECTOR, out, n * BLOCK_SECTOR);
+		if (ret < 0)
+			return ret;
+		out += n * BLOCK_SECTOR;
+		sector += n;
+		count -= n;
+	}
+	return 0;
+}
+
+int block_write(struct block *block, u64 sector, u64 count, const void *buf)
+{
+	const u8 *in = buf;
+
+	if (!in_range(block, sector, count))
+		return -ERANGE;
+	while (count) {
+		u64 n = run(sector, count);
+		struct block_chunk *c;
+		int ret = own_chunk(block, sector / SECTORS_A_CHUNK, n == SECTORS_A_CHUNK, &c);
+
+		if (ret < 0)
+			return ret;
+		memcpy(c->data + sector % SECTORS_A_CHUNK * BLOCK_SECTOR, in, n * BLOCK_SECTOR);
+		in += n * BLOCK_SECTOR;
+		sector += n;
+		count -= n;
+	}
+	return 0;
+}
+
+int block_copy(struct block *to, const struct block *from)
+{
+	block_free(to);
+	for (u64 i = 0; i < from->nr_buckets; i++) {
+		for (const struct block_chunk *c = from->bucket[i]; c; c = c->next) {
+			struct block_chunk *copy = new_chunk(to, c->number);
+
+			if (!copy)
+				return -ENOMEM;
+			memcpy(copy->data, c->data, sizeof(copy->data));
+			insert(to, copy);
+		}
+	}
+	return 0;
+}
