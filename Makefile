@@ -47,7 +47,7 @@ SOFTFLAGS := -msse4.2 -fno-strict-aliasing -frounding-math -ffp-contract=off
 # What the file's folder adds.
 dirflags  = $(if $(filter vmm/soft/% tests/unit/% tests/fuzz/%,$(1)),$(SOFTFLAGS))
 
-LIBS      := -Wl,--as-needed -lZydis -lZycore -lzstd -lxxhash -llzma -lbz2 -llz4 -llzo2 -lz -ljansson -lquadmath -lm
+LIBS      := -Wl,--as-needed -lZydis -lZycore -lzstd -lxxhash -llzma -lbz2 -llz4 -llzo2 -lz -ljansson -lm
 TESTLIBS  := -lcheck -lsubunit -lrt -lpthread
 
 # Sources

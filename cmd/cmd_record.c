@@ -76,8 +76,6 @@ static int write_note(struct recording *r)
 
 	if (!rc)
 		rc = trace_text_add(&text, "recorder", "vmdbg " VMDBG_VERSION);
-	for (unsigned i = 0; i < r->o.nr_until && !rc; i++)
-		rc = trace_text_add(&text, "until", r->o.until[i].text);
 	rc = rc ? error_set(&r->err, rc, "no memory") : trace_write(r->writer, TRACE_NOTE, 0, text.data, text.len);
 	if (rc && !r->err.text[0])
 		r->err = *trace_writer_error(r->writer);
@@ -169,9 +167,8 @@ static void print_summary(const struct recording *r)
 
 static int print_json(const struct recording *r, int status)
 {
-	json_t *j = figures_json(&r->guest.figures);
+	json_t *j = figures_json(r->recorder ? "record" : "run", &r->guest.figures);
 
-	json_object_set_new(j, "command", json_string(r->recorder ? "record" : "run"));
 	json_object_set_new(j, "kernel", figures_json_text(r->what));
 	json_object_set_new(j, "engine", json_string(r->session.config.engine->name));
 	json_object_set_new(j, "memory_bytes", json_integer(r->m->config.ram));

@@ -170,9 +170,8 @@ static void print_summary(const struct replay *r, int status)
 
 static int print_json(const struct replay *r, int status)
 {
-	json_t *j = figures_json(&r->guest.figures);
+	json_t *j = figures_json("replay", &r->guest.figures);
 
-	json_object_set_new(j, "command", json_string("replay"));
 	json_object_set_new(j, "trace", figures_json_text(r->o.file));
 	json_object_set_new(j, "result", json_string(result_name(status, r->result)));
 	json_object_set_new(j, "exit_status", json_integer(status));

@@ -37,6 +37,8 @@ static int verify(struct trace_reader *r, const struct options *o)
 	struct error err = {""};
 	int rc = trace_verify(r, &err);
 
+	if (rc)
+		error_prefix(&err, rc, "%s", o->file);
 	if (o->json && verify_json(r, o, rc, &err))
 		return STATUS_USAGE;
 	if (rc)

@@ -107,6 +107,8 @@ static void watch_byte(struct console *c, struct console_line *line, u8 byte)
 
 	if (byte == '\n' || line->len == CONSOLE_LINE) {
 		match(c, line, true);
+		if (c->watcher.panic_over && strstr(line->text, over))
+			c->watcher.panic_over(c->watcher.ctx);
 		line->len = 0;
 		line->text[0] = 0;
 		if (byte == '\n')
@@ -118,8 +120,6 @@ static void watch_byte(struct console *c, struct console_line *line, u8 byte)
 	line->text[line->len] = 0;
 	if (byte == 'g' && c->watcher.panic && ends_with(line, panic, sizeof(panic) - 1))
 		c->watcher.panic(c->watcher.ctx);
-	if (byte == 'c' && c->watcher.panic_over && ends_with(line, over, sizeof(over) - 1))
-		c->watcher.panic_over(c->watcher.ctx);
 	match(c, line, false);
 }
 

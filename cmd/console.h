@@ -15,7 +15,7 @@
 struct console_watcher {
 	void (*pattern)(void *ctx, struct condition *c); /* a line matches: at its end, and once before (see below) */
 	void (*panic)(void *ctx);                        /* "Kernel panic - not syncing" */
-	void (*panic_over)(void *ctx);                   /* "---[ end Kernel panic" */
+	void (*panic_over)(void *ctx);                   /* "---[ end Kernel panic", at the line's end */
 	void *ctx;
 };
 

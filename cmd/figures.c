@@ -2,21 +2,21 @@
 #include "cmd/figures.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "cmd/cmd.h"
 
-json_t *figures_json(const struct figures *f)
+json_t *figures_json(const char *command, const struct figures *f)
 {
 	json_t *j = json_object();
 
+	json_object_set_new(j, "command", json_string(command));
 	json_object_set_new(j, "instructions", json_integer(f->insns));
 	json_object_set_new(j, "conditional_branches", json_integer(f->branches));
 	json_object_set_new(j, "guest_ns", json_integer(f->guest_ns));
-	json_object_set_new(j, "seconds", json_real(round(f->seconds * 1e6) / 1e6));
-	json_object_set_new(j, "mips", json_real(round(figures_mips(f) * 1e3) / 1e3));
+	json_object_set_new(j, "seconds", json_real(f->seconds));
+	json_object_set_new(j, "mips", json_real(figures_mips(f)));
 	if (f->trace_bytes) {
 		json_object_set_new(j, "events", json_integer(f->events));
 		json_object_set_new(j, "trace_bytes", json_integer(f->trace_bytes));
@@ -44,7 +44,7 @@ json_t *figures_json_text(const char *text)
 
 int figures_json_print(json_t *j)
 {
-	int rc = json_dumpf(j, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+	int rc = json_dumpf(j, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
 
 	json_decref(j);
 	putchar('\n');

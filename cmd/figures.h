@@ -8,7 +8,7 @@
 #include "cmd/status.h"
 
 /* An object with the figures; the caller adds to it. */
-json_t *figures_json(const struct figures *f);
+json_t *figures_json(const char *command, const struct figures *f);
 /* A string from bytes that may not be UTF-8: those are shown as '?'. */
 json_t *figures_json_text(const char *text);
 /* Writes it to stdout with a final newline and lets go of it. Not 0: stdout can't be written (said on stderr). */

@@ -52,10 +52,12 @@ struct diff_insn {
 	u8 patch;      /* its offset */
 	s8 target;     /* of a branch: the instruction's number (one past the last: the end); -1: @address */
 	u64 address;   /* what a RIP-relative operand names */
+	bool wide;     /* x87, MMX or SSE */
 	u16 mnemonic;  /* ZydisMnemonic */
 };
 
 struct diff_case {
+	bool intel_host; /* where the interpreter must agree in what the manual leaves open too */
 	bool bits32;
 	bool cut; /* the code's last byte is the last of its page: the end marker is not there */
 	unsigned count;

@@ -273,6 +273,8 @@ static bool denied(const ZydisDecodedInstruction *i, const ZydisDecodedOperand *
 		return true;
 	case ZYDIS_MNEMONIC_BSWAP: /* undefined result */
 		return i->operand_width == 16;
+	case ZYDIS_MNEMONIC_CVTPI2PS: /* does it enter MMX state when it touches no MMX register? */
+		return op[1].type == ZYDIS_OPERAND_TYPE_MEMORY;
 	case ZYDIS_MNEMONIC_SHLD: /* undefined result when the count exceeds 16 */
 	case ZYDIS_MNEMONIC_SHRD:
 		return i->operand_width == 16 &&
@@ -325,6 +327,9 @@ static bool usable(const struct making *mk, const ZydisDecodedInstruction *i, co
 	if (i->meta.branch_type != ZYDIS_BRANCH_TYPE_NONE && i->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)
 		return false;
 	/* LOOPcc with REP prefixes: AMD lets the prefix choose the condition. */
+	/* BSF and BSR with F3 are TZCNT and LZCNT on the host. */
+	if ((i->mnemonic == ZYDIS_MNEMONIC_BSF || i->mnemonic == ZYDIS_MNEMONIC_BSR) && has_rep(i))
+		return false;
 	if ((i->mnemonic == ZYDIS_MNEMONIC_LOOPE || i->mnemonic == ZYDIS_MNEMONIC_LOOPNE) && has_rep(i))
 		return false;
 	/* Privileged instructions only end the sequence: a few will do. */
@@ -407,6 +412,7 @@ static bool try_insn(struct making *mk, struct diff_insn *insn, unsigned number)
 	memcpy(insn->bytes, b, i.length);
 	insn->len = i.length;
 	insn->mnemonic = i.mnemonic;
+	insn->wide = i.meta.isa_ext != ZYDIS_ISA_EXT_BASE && i.meta.isa_ext != ZYDIS_ISA_EXT_LONGMODE;
 	make_patch(mk, insn, &i, number);
 	return true;
 }
@@ -473,6 +479,26 @@ static u16 fsw_bits(u32 flags)
 	       (flags & ZYDIS_FPUFLAG_C2 ? 1 << 10 : 0) | (flags & ZYDIS_FPUFLAG_C3 ? 1 << 14 : 0);
 }
 
+/* FCOMI and its kin: AMD leaves C1 alone, and sets the flags even if the exception is unmasked. */
+static bool is_fcomi(ZydisMnemonic m)
+{
+	return m == ZYDIS_MNEMONIC_FCOMI || m == ZYDIS_MNEMONIC_FCOMIP || m == ZYDIS_MNEMONIC_FUCOMI ||
+	       m == ZYDIS_MNEMONIC_FUCOMIP;
+}
+
+static void fcomi_undefined(struct diff_case *c, unsigned n, u64 *undefined, u16 *fsw)
+{
+	bool unmasked = !(c->in.fpu.fcw & 1);
+
+	for (unsigned k = 0; k < n; k++)
+		unmasked |= c->insn[k].mnemonic == ZYDIS_MNEMONIC_FLDCW ||
+			    c->insn[k].mnemonic == ZYDIS_MNEMONIC_FLDENV ||
+			    c->insn[k].mnemonic == ZYDIS_MNEMONIC_FRSTOR;
+	*fsw |= 1 << 9;
+	if (unmasked)
+		*undefined |= RFLAGS_STATUS;
+}
+
 /* The undefined flags before each instruction. Code that a branch may skip can make flags undefined, not defined. */
 static bool track_undefined(struct generator *g, struct diff_case *c)
 {
@@ -499,10 +525,12 @@ static bool track_undefined(struct generator *g, struct diff_case *c)
 			u &= ~defined;
 		u |= undefined;
 		if (i.fpu_flags) {
-			if (n >= joined)
+			if (n >= joined && i.meta.isa_set != ZYDIS_ISA_SET_FCMOV) /* which may leave C1 alone */
 				fsw &= ~fsw_bits(i.fpu_flags->modified | i.fpu_flags->set_0 | i.fpu_flags->set_1);
 			fsw |= fsw_bits(i.fpu_flags->undefined);
 		}
+		if (is_fcomi(i.mnemonic))
+			fcomi_undefined(c, n, &u, &fsw);
 		if (c->insn[n].target > (int)joined)
 			joined = c->insn[n].target;
 	}
@@ -666,6 +694,7 @@ void gen_case(struct generator *g, struct rng *rng, unsigned classes, struct dif
 
 	do {
 		memset(c, 0, sizeof(*c));
+		c->intel_host = g->intel_host;
 		c->bits32 = rng_percent(rng, 20);
 		c->cut = rng_percent(rng, 2);
 		c->count = 1 + rng_below(rng, DIFF_MAX_INSNS);

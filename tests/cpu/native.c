@@ -155,6 +155,9 @@ static void child_main(struct native *n)
 	map_fixed(DIFF_CODE, DIFF_PAGE, PROT_READ | PROT_EXEC, n->memfd, offsetof(struct pages, code));
 	map_fixed(DIFF_DATA, DIFF_DATA_SIZE, PROT_READ | PROT_WRITE, n->memfd, offsetof(struct pages, data));
 	map_fixed(DIFF_RO, DIFF_PAGE, PROT_READ, n->memfd, offsetof(struct pages, ro));
+	/* Present from the start: the first write to an absent read-only page would report it absent. */
+	(void)*(volatile u8 *)DIFF_CODE;
+	(void)*(volatile u8 *)DIFF_RO;
 	stack.ss_sp = mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (sigaltstack(&stack, NULL))
 		_exit(1);

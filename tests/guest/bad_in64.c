@@ -7,12 +7,12 @@ static bool spared(u32 port)
 	switch (port) {
 	case 0x64:  /* i8042: reset */
 	case 0x92:  /* fast reset */
-	case 0xf4:  /* isa-debug-exit */
 	case 0x505: /* pvpanic */
 	case 0xcf9: /* reset */
 		return true;
 	}
-	return (port >= 0x3f8 && port < 0x400) || (port >= 0x600 && port < 0x700);
+	return (port >= 0x3f8 && port < 0x400) || (port >= 0xf4 && port < 0xf8) /* isa-debug-exit */ ||
+	       (port >= 0x600 && port < 0x700);
 }
 
 void kmain(void)

@@ -74,23 +74,23 @@ static inline void rig_pass(struct rig *rig, u64 ns)
 }
 
 /* Runs the tests of a suite; the exit status. Needs check.h. */
-#define RIG_MAIN(suite, ...)                                       \
-	int main(void)                                             \
-	{                                                          \
-		const TTest *const tests[] = {__VA_ARGS__}; \
-		Suite *s = suite_create(suite);                    \
-		TCase *t = tcase_create(suite);                    \
-		SRunner *r;                                        \
-		int failed;                                        \
-                                                                   \
-		for (size_t i = 0; i < ARRAY_SIZE(tests); i++)     \
-			tcase_add_test(t, tests[i]);               \
-		suite_add_tcase(s, t);                             \
-		r = srunner_create(s);                             \
-		srunner_run_all(r, CK_NORMAL);                     \
-		failed = srunner_ntests_failed(r);                 \
-		srunner_free(r);                                   \
-		return failed ? 1 : 0;                             \
+#define RIG_MAIN(suite, ...)                                   \
+	int main(void)                                         \
+	{                                                      \
+		const TTest *const tests[] = {__VA_ARGS__};    \
+		Suite *s = suite_create(suite);                \
+		TCase *t = tcase_create(suite);                \
+		SRunner *r;                                    \
+		int failed;                                    \
+                                                               \
+		for (size_t i = 0; i < ARRAY_SIZE(tests); i++) \
+			tcase_add_test(t, tests[i]);           \
+		suite_add_tcase(s, t);                         \
+		r = srunner_create(s);                         \
+		srunner_run_all(r, CK_NORMAL);                 \
+		failed = srunner_ntests_failed(r);             \
+		srunner_free(r);                               \
+		return failed ? 1 : 0;                         \
 	}
 
 #endif

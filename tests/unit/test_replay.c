@@ -166,7 +166,6 @@ static struct error err;
 static struct session session;
 static struct trace_buf printed;
 static struct recorder *listening;
-static struct machine *machine;
 
 static void setup(void)
 {
@@ -215,7 +214,6 @@ static struct machine *new_machine(const struct session *s)
 	config.engine = &fake_engine;
 	ck_assert_msg(!machine_create(&m, &config, &err), "%s", err.text);
 	m->listener.console = listen;
-	machine = m;
 	return m;
 }
 
@@ -268,7 +266,14 @@ static struct outcome replay(void)
 		trace_close(r);
 		return out;
 	}
-	m = new_machine(&s);
+	s.config.engine = &fake_engine;
+	if (machine_create(&m, &s.config, &err)) {
+		out.result = REPLAY_CUT;
+		session_free(&s);
+		trace_close(r);
+		return out;
+	}
+	m->listener.console = listen;
 	if (replayer_create(&rp, r, m, &s, &err)) {
 		out.result = REPLAY_CUT;
 		snprintf(out.text, sizeof(out.text), "%s", err.text);
@@ -328,50 +333,6 @@ static void spit(const void *data, size_t len)
 	fclose(f);
 }
 
-START_TEST(virtual_clock_replays_and_repeats)
-{
-	struct trace_buf a, b;
-
-	ck_assert_int_eq(record(-1, CLOCK_NEVER), END_DEBUG_EXIT);
-	ck_assert_uint_gt(printed.len, 100);
-	expect_equal();
-	a = slurp();
-	unlink(path);
-	printed.len = 0;
-	record(-1, CLOCK_NEVER);
-	b = slurp();
-	ck_assert(a.len == b.len && !memcmp(a.data, b.data, a.len));
-	trace_buf_free(&a);
-	trace_buf_free(&b);
-}
-END_TEST
-
-START_TEST(host_clock_replays)
-{
-	session.config.clock = CLOCK_HOST;
-	ck_assert_int_eq(record(-1, CLOCK_NEVER), END_DEBUG_EXIT);
-	expect_equal();
-}
-END_TEST
-
-START_TEST(input_replays)
-{
-	for (unsigned host = 0; host < 2; host++) {
-		int fd[2];
-
-		session.config.clock = host ? CLOCK_HOST : CLOCK_VIRTUAL;
-		ck_assert_int_eq(pipe(fd), 0);
-		ck_assert_int_eq(write(fd[1], "hello, world\n", 13), 13);
-		close(fd[1]);
-		ck_assert_int_eq(record(fd[0], CLOCK_NEVER), END_DEBUG_EXIT);
-		close(fd[0]);
-		expect_equal();
-		unlink(path);
-		printed.len = 0;
-	}
-}
-END_TEST
-
 static bool trace_has(u8 type, u8 flags)
 {
 	struct event_decoder dec;
@@ -393,6 +354,55 @@ static bool trace_has(u8 type, u8 flags)
 	trace_buf_free(&buf);
 	return found;
 }
+
+START_TEST(virtual_clock_replays_and_repeats)
+{
+	struct trace_buf a, b;
+
+	ck_assert_int_eq(record(-1, CLOCK_NEVER), END_DEBUG_EXIT);
+	ck_assert_uint_gt(printed.len, 100);
+	ck_assert(trace_has(EVENT_INTERRUPT, 0));
+	expect_equal();
+	a = slurp();
+	unlink(path);
+	printed.len = 0;
+	record(-1, CLOCK_NEVER);
+	b = slurp();
+	ck_assert(a.len == b.len && !memcmp(a.data, b.data, a.len));
+	trace_buf_free(&a);
+	trace_buf_free(&b);
+}
+END_TEST
+
+START_TEST(host_clock_replays)
+{
+	session.config.clock = CLOCK_HOST;
+	ck_assert_int_eq(record(-1, CLOCK_NEVER), END_DEBUG_EXIT);
+	ck_assert(trace_has(EVENT_INTERRUPT, 0));
+	ck_assert(trace_has(EVENT_CLOCK, 0));
+	ck_assert(trace_has(EVENT_ADVANCE, EVENT_IDLE));
+	expect_equal();
+}
+END_TEST
+
+START_TEST(input_replays)
+{
+	for (unsigned host = 0; host < 2; host++) {
+		int fd[2];
+
+		session.config.clock = host ? CLOCK_HOST : CLOCK_VIRTUAL;
+		ck_assert_int_eq(pipe(fd), 0);
+		ck_assert_int_eq(write(fd[1], "hello, world\n", 13), 13);
+		close(fd[1]);
+		ck_assert_int_eq(record(fd[0], CLOCK_NEVER), END_DEBUG_EXIT);
+		close(fd[0]);
+		ck_assert(trace_has(EVENT_INPUT, 0));
+		expect_equal();
+		unlink(path);
+		printed.len = 0;
+	}
+}
+END_TEST
 
 START_TEST(input_while_halted_replays)
 {

@@ -303,19 +303,19 @@ END_TEST
 
 /* --- special operands --- */
 
-#define ZERO ((struct x87_reg){0, 0})
-#define ONE  F80_ONE
-#define TWO  ((struct x87_reg){F80_INTEGER, F80_BIAS + 1})
-#define HALF ((struct x87_reg){F80_INTEGER, F80_BIAS - 1})
-#define INF  ((struct x87_reg){F80_INTEGER, F80_EXP_MAX})
-#define TINY ((struct x87_reg){1, 0})
+#define ZERO      ((struct x87_reg){0, 0})
+#define ONE       F80_ONE
+#define TWO       ((struct x87_reg){F80_INTEGER, F80_BIAS + 1})
+#define HALF      ((struct x87_reg){F80_INTEGER, F80_BIAS - 1})
+#define INF       ((struct x87_reg){F80_INTEGER, F80_EXP_MAX})
+#define TINY      ((struct x87_reg){1, 0})
 #define SIGNALING ((struct x87_reg){F80_INTEGER | 5, F80_EXP_MAX})
 #define QUIET_NAN ((struct x87_reg){F80_INTEGER | F80_QUIET | 5, F80_EXP_MAX})
-#define BIG  ((struct x87_reg){F80_INTEGER, F80_BIAS + 63})
-#define PI_1 ((struct x87_reg){0xc90fdaa22168c235ull, F80_BIAS + 1})
-#define PI_2 ((struct x87_reg){0xc90fdaa22168c235ull, F80_BIAS})
-#define PI_4 ((struct x87_reg){0xc90fdaa22168c235ull, F80_BIAS - 1})
-#define PI34 ((struct x87_reg){0x96cbe3f9990e91a8ull, F80_BIAS + 1})
+#define BIG       ((struct x87_reg){F80_INTEGER, F80_BIAS + 63})
+#define PI_1      ((struct x87_reg){0xc90fdaa22168c235ull, F80_BIAS + 1})
+#define PI_2      ((struct x87_reg){0xc90fdaa22168c235ull, F80_BIAS})
+#define PI_4      ((struct x87_reg){0xc90fdaa22168c235ull, F80_BIAS - 1})
+#define PI34      ((struct x87_reg){0x96cbe3f9990e91a8ull, F80_BIAS + 1})
 
 static struct x87_reg neg(struct x87_reg r)
 {

@@ -112,11 +112,12 @@ int elf_open(struct elf_image *elf, const u8 *data, size_t len, struct error *er
 static bool search_notes(const struct elf_image *elf, u64 offset, u64 size, u64 *budget, const char *owner, u32 type,
 			 const u8 **desc, u32 *len)
 {
-	const u8 *p = elf->data + offset;
 	const u32 owner_len = strlen(owner) + 1;
+	const u8 *p;
 
 	if (!within(elf, offset, size))
 		return false;
+	p = elf->data + offset;
 	while (size >= sizeof(Elf32_Nhdr) && *budget >= sizeof(Elf32_Nhdr)) {
 		u64 name = load32(p), bytes = load32(p + 4), total;
 
@@ -139,10 +140,11 @@ static bool search_notes(const struct elf_image *elf, u64 offset, u64 size, u64 
 static bool read_section(const struct elf_image *elf, unsigned i, Elf64_Shdr *s)
 {
 	const size_t entry = elf->is64 ? sizeof(Elf64_Shdr) : sizeof(Elf32_Shdr);
-	const u8 *at = elf->data + elf->shoff + (u64)i * elf->shentsize;
+	const u8 *at;
 
 	if (elf->shentsize < entry || !within(elf, elf->shoff, (u64)elf->shnum * elf->shentsize) || i >= elf->shnum)
 		return false;
+	at = elf->data + elf->shoff + (u64)i * elf->shentsize;
 	if (elf->is64) {
 		memcpy(s, at, sizeof(*s));
 	} else {

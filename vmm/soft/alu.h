@@ -307,7 +307,7 @@ static inline bool alu_cond(const struct soft_flags *f, unsigned cc)
 		r = flag_zf(f);
 		break;
 	case 3:
-		r = flag_cf(f) | flag_zf(f);
+		r = (int)flag_cf(f) | flag_zf(f);
 		break;
 	case 4:
 		r = flag_sf(f);
@@ -319,7 +319,7 @@ static inline bool alu_cond(const struct soft_flags *f, unsigned cc)
 		r = flag_sf(f) ^ flag_of(f);
 		break;
 	default:
-		r = flag_zf(f) | (flag_sf(f) ^ flag_of(f));
+		r = (int)flag_zf(f) | (flag_sf(f) ^ flag_of(f));
 		break;
 	}
 	return r ^ (cc & 1);

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Completion of vmdbg for bash.
+
+_vmdbg_values()
+{
+	case $1 in
+	--engine) echo auto soft kvm vtx ;;
+	--clock) echo virtual host ;;
+	--serial) echo stdio null file: ;;
+	--embed) echo all none ;;
+	--boot) echo host inguest ;;
+	--until) echo panic exit pattern: insns: time: ;;
+	--expect) echo panic exit: pattern: ;;
+	-m | --memory) echo 128M 256M 512M 1G 2G 4G ;;
+	--date) echo now ;;
+	--smp) echo 1 ;;
+	--append | --flat) echo ;;
+	*) return 1 ;;
+	esac
+}
+
+_vmdbg_options()
+{
+	local runs='--engine --memory -m --smp --initrd --append --boot --flat --clock --date --serial --until --json --quiet -q'
+	case $1 in
+	record) echo "$runs --output -o --force --embed --help" ;;
+	run) echo "$runs --help" ;;
+	replay) echo '--engine --kernel --initrd --serial --until --expect --junit --json --quiet -q --help' ;;
+	trace | doctor) echo '--json --help' ;;
+	esac
+}
+
+_vmdbg()
+{
+	local cur prev command values
+	cur=${COMP_WORDS[COMP_CWORD]}
+	prev=${COMP_WORDS[COMP_CWORD - 1]}
+	command=${COMP_WORDS[1]}
+	COMPREPLY=()
+
+	# bash takes "pattern:" and "--clock=host" apart at ':' and '='.
+	if [[ $cur == = ]]; then
+		cur=
+	elif [[ $prev == = ]]; then
+		prev=${COMP_WORDS[COMP_CWORD - 2]}
+	fi
+	if ((COMP_CWORD == 1)); then
+		mapfile -t COMPREPLY < <(compgen -W 'record replay run trace doctor help --version' -- "$cur")
+		return
+	fi
+	if [[ $command == help ]]; then
+		mapfile -t COMPREPLY < <(compgen -W 'record replay run trace doctor' -- "$cur")
+		return
+	fi
+	if [[ $command == trace ]] && ((COMP_CWORD == 2)); then
+		mapfile -t COMPREPLY < <(compgen -W 'info dump verify' -- "$cur")
+		return
+	fi
+	if values=$(_vmdbg_values "$prev"); then
+		mapfile -t COMPREPLY < <(compgen -W "$values" -- "$cur")
+		[[ ${COMPREPLY[0]-} == *: ]] && compopt -o nospace
+		return
+	fi
+	if [[ $cur == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_vmdbg_options "$command")" -- "$cur")
+		return
+	fi
+	compopt -o filenames
+	if [[ ($command == replay || $command == trace) && $prev != --kernel && $prev != --initrd && $prev != --junit ]]; then
+		mapfile -t COMPREPLY < <(compgen -f -X '!*.vmt*' -- "$cur"; compgen -d -- "$cur")
+	else
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+	fi
+}
+complete -F _vmdbg vmdbg
