@@ -45,7 +45,7 @@ DEPFLAGS  = -MMD -MP
 # The interpreter computes guest floating point with the host's SSE unit in the guest's rounding mode.
 SOFTFLAGS := -msse4.2 -fno-strict-aliasing -frounding-math -ffp-contract=off
 # What the file's folder adds.
-dirflags  = $(if $(filter vmm/soft/% tests/unit/% tests/fuzz/%,$(1)),$(SOFTFLAGS))
+dirflags  = $(if $(filter vmm/soft/% tests/unit/% tests/fuzz/% tests/cpu/%,$(1)),$(SOFTFLAGS))
 
 LIBS      := -Wl,--as-needed -lZydis -lZycore -lzstd -lxxhash -llzma -lbz2 -llz4 -llzo2 -lz -ljansson -lm
 TESTLIBS  := -lcheck -lsubunit -lrt -lpthread
@@ -101,6 +101,11 @@ $(UNITS): $(OBJ)/%: $(OBJ)/%.o $(UNIT_AUX:%.c=$(OBJ)/%.o) $(LIB)
 	$(call say,LD,$@)$(CC) $(MODEFLAGS) $(LDFLAGS) -o $@ $^ $(TESTLIBS) $(LIBS)
 units: $(UNITS)
 
+# The differential test of the software CPU: the same instructions on the host's CPU and in the interpreter.
+CPUDIFF := $(OBJ)/tests/cpu/diff
+$(CPUDIFF): $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard tests/cpu/*.c))) $(LIB)
+	$(call say,LD,$@)$(CC) $(MODEFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 # Fuzz targets: always clang, objects of their own.
 
 FUZZ    := $(BUILD)/fuzz
@@ -119,8 +124,8 @@ E2E     := $(sort $(wildcard tests/replay/test_*.py tests/replay/test_*.sh tests
 TESTENV  = VMDBG=./$(PROGRAM) BUILD=$(BUILD) OBJ=$(OBJ) MODE=$(MODE) CC='$(CC)'
 FUZZ_SECONDS ?= 600
 
-check: all units guests $(if $(filter rel,$(VARIANT)),$(FUZZERS))
-	$(Q)$(TESTENV) $(COLLECT) $(TOOLS) $(UNITS) $(E2E) $(if $(filter rel,$(VARIANT)),--fuzz-total 90 $(FUZZERS))
+check: all units guests $(CPUDIFF) $(if $(filter rel,$(VARIANT)),$(FUZZERS))
+	$(Q)$(TESTENV) $(COLLECT) $(TOOLS) $(UNITS) $(CPUDIFF) $(E2E) $(if $(filter rel,$(VARIANT)),--fuzz-total 90 $(FUZZERS))
 check-quick: units
 	$(Q)$(TESTENV) $(COLLECT) $(UNITS)
 check-tools: | $(DEPS_OK)

@@ -67,36 +67,21 @@ struct op {
 };
 
 static const struct op ops[OP_COUNT] = {
-    [OP_FLOAT] = {1, 0, 0, 0},
-    [OP_ADD ... OP_RSH_UNSIGNED] = {1, 0, 2, 1},
-    [OP_TRACE] = {1, 0, 2, 0},
-    [OP_TRACE_QUICK] = {1, 1, 1, 1},
-    [OP_LOG_NOT] = {1, 0, 1, 1},
-    [OP_BIT_AND ... OP_BIT_XOR] = {1, 0, 2, 1},
-    [OP_BIT_NOT] = {1, 0, 1, 1},
-    [OP_EQUAL ... OP_LESS_UNSIGNED] = {1, 0, 2, 1},
-    [OP_EXT] = {1, 1, 1, 1},
-    [OP_REF8 ... OP_D_TO_L] = {1, 0, 1, 1},
-    [OP_IF_GOTO] = {1, 2, 1, 0},
-    [OP_GOTO] = {1, 2, 0, 0},
-    [OP_CONST8] = {1, 1, 0, 1},
-    [OP_CONST16] = {1, 2, 0, 1},
-    [OP_CONST32] = {1, 4, 0, 1},
-    [OP_CONST64] = {1, 8, 0, 1},
-    [OP_REG] = {1, 2, 0, 1},
-    [OP_END] = {1, 0, 0, 0},
-    [OP_DUP] = {1, 0, 1, 2},
-    [OP_POP] = {1, 0, 1, 0},
-    [OP_ZERO_EXT] = {1, 1, 1, 1},
-    [OP_SWAP] = {1, 0, 2, 2},
-    [OP_GETV] = {1, 2, 0, 1},
-    [OP_SETV] = {1, 2, 1, 1},
-    [OP_TRACEV] = {1, 2, 0, 0},
-    [OP_TRACENZ] = {1, 0, 2, 0},
-    [OP_TRACE16] = {1, 2, 1, 1},
-    [OP_PICK] = {1, 1, 1, 2}, /* what it reaches is looked at when it runs */
-    [OP_ROT] = {1, 0, 3, 3},
-    [OP_PRINTF] = {1, 3, 2, 0}, /* the arguments besides */
+    [OP_FLOAT] = {1, 0, 0, 0},    [OP_ADD... OP_RSH_UNSIGNED] = {1, 0, 2, 1},
+    [OP_TRACE] = {1, 0, 2, 0},    [OP_TRACE_QUICK] = {1, 1, 1, 1},
+    [OP_LOG_NOT] = {1, 0, 1, 1},  [OP_BIT_AND... OP_BIT_XOR] = {1, 0, 2, 1},
+    [OP_BIT_NOT] = {1, 0, 1, 1},  [OP_EQUAL... OP_LESS_UNSIGNED] = {1, 0, 2, 1},
+    [OP_EXT] = {1, 1, 1, 1},      [OP_REF8... OP_D_TO_L] = {1, 0, 1, 1},
+    [OP_IF_GOTO] = {1, 2, 1, 0},  [OP_GOTO] = {1, 2, 0, 0},
+    [OP_CONST8] = {1, 1, 0, 1},   [OP_CONST16] = {1, 2, 0, 1},
+    [OP_CONST32] = {1, 4, 0, 1},  [OP_CONST64] = {1, 8, 0, 1},
+    [OP_REG] = {1, 2, 0, 1},      [OP_END] = {1, 0, 0, 0},
+    [OP_DUP] = {1, 0, 1, 2},      [OP_POP] = {1, 0, 1, 0},
+    [OP_ZERO_EXT] = {1, 1, 1, 1}, [OP_SWAP] = {1, 0, 2, 2},
+    [OP_GETV] = {1, 2, 0, 1},     [OP_SETV] = {1, 2, 1, 1},
+    [OP_TRACEV] = {1, 2, 0, 0},   [OP_TRACENZ] = {1, 0, 2, 0},
+    [OP_TRACE16] = {1, 2, 1, 1},  [OP_PICK] = {1, 1, 1, 2},   /* what it reaches is looked at when it runs */
+    [OP_ROT] = {1, 0, 3, 3},      [OP_PRINTF] = {1, 3, 2, 0}, /* the arguments besides */
 };
 
 static u64 operand(const u8 *p, unsigned n)

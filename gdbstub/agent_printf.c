@@ -157,7 +157,9 @@ static unsigned digits(const char **s, const char *end, unsigned base, unsigned 
 	unsigned v = 0;
 
 	for (; max && *s < end; max--, ++*s) {
-		int c = **s, d = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : 99;
+		int c = **s, d = c >= '0' && c <= '9'                 ? c - '0'
+				 : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+								      : 99;
 
 		if (d >= (int)base)
 			break;

@@ -10,6 +10,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +28,7 @@
 #define ADVANCE_NS   1000000ull    /* host clock: time moves in steps of this, or when a timer is due */
 #define FLUSH_NS     1000000000ull /* host clock: chunks are written at least this often */
 #define POLL_MS      100           /* longest sleep before signals are looked at again */
+#define SETTLE_MS    500           /* for an interrupted instruction to come to its end */
 #define LINE_BYTES   256
 
 struct console_line {
@@ -469,27 +472,89 @@ void recorder_free(struct recorder *r)
 	free(r);
 }
 
+/* Ends machine_run() after SETTLE_MS: a guest may be amid an instruction that takes for ever. */
+struct watchdog {
+	struct machine *m;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done, running;
+};
+
+static void *watchdog_main(void *arg)
+{
+	struct watchdog *dog = arg;
+	struct timespec until;
+	int ret = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += SETTLE_MS * 1000000l;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_mutex_lock(&dog->lock);
+	while (!dog->done && !ret)
+		ret = pthread_cond_timedwait(&dog->cond, &dog->lock, &until);
+	if (!dog->done)
+		machine_interrupt(dog->m);
+	pthread_mutex_unlock(&dog->lock);
+	return NULL;
+}
+
+static void watchdog_start(struct watchdog *dog, struct machine *m)
+{
+	sigset_t all, before;
+
+	*dog = (struct watchdog){.m = m, .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+	/* Signals are for the threads that were there before. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	dog->running = !pthread_create(&dog->thread, NULL, watchdog_main, dog);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void watchdog_stop(struct watchdog *dog)
+{
+	if (!dog->running)
+		return;
+	pthread_mutex_lock(&dog->lock);
+	dog->done = true;
+	pthread_cond_signal(&dog->cond);
+	pthread_mutex_unlock(&dog->lock);
+	pthread_join(dog->thread, NULL);
+}
+
 /* An end that the host chose must be at a place where a replay can stop: an instruction boundary at which nothing was
- * done yet. An interrupted run, and one that was ended from within a REP, may be elsewhere: they go on to the next. */
-static void settle_end(struct recorder *r)
+ * done yet. An interrupted run, and one that was ended from within a REP, may be elsewhere: they go on to the next.
+ * Returns the flags of the end record. */
+static u8 settle_end(struct recorder *r)
 {
 	struct machine *m = r->m;
 	enum machine_end end = m->end;
+	u64 at = position(r);
 	u32 code = m->end_code;
+	struct watchdog dog;
 	int ret;
 
-	if (end != END_USER && !((end == END_UNTIL || end == END_PANIC) && r->last_io == position(r)))
-		return;
+	if (end != END_USER && !((end == END_UNTIL || end == END_PANIC) && r->last_io == at))
+		return 0;
 	m->end = END_NONE;
 	m->interrupted = false;
 	r->finishing = true;
-	ret = machine_run(m, position(r) + 1);
+	watchdog_start(&dog, m);
+	/* Without the watchdog it is better to lose the comparison than to hang. */
+	ret = dog.running ? machine_run(m, at + 1) : 0;
+	watchdog_stop(&dog);
+	m->interrupted = false;
 	if (ret && !r->ended_idle)
 		fail(r, ret, "the run could not be ended");
-	if (m->end == END_NONE) {
-		m->end = end;
-		m->end_code = code;
-	}
+	/* Once more ended from within, or by itself? */
+	if (m->end != END_NONE && m->end != END_USER && m->end != END_UNTIL && m->end != END_PANIC)
+		return 0;
+	m->end = end;
+	m->end_code = code;
+	if (r->ended_idle)
+		return END_IDLE;
+	return position(r) == at ? END_AMID : 0;
 }
 
 int recorder_finish(struct recorder *r, struct error *err)
@@ -499,13 +564,12 @@ int recorder_finish(struct recorder *r, struct error *err)
 	int ret = r->code;
 
 	if (!ret) {
-		settle_end(r);
+		end.flags = settle_end(r);
 		ret = r->code;
 	}
 	if (!ret)
-		ret = take_digest(r, DIGEST_FINAL);
+		ret = end.flags & END_AMID ? flush_all(r) : take_digest(r, DIGEST_FINAL);
 	end.reason = (u8)r->m->end;
-	end.flags = r->ended_idle ? END_IDLE : 0;
 	end.code = r->m->end_code;
 	mark_take(&end.mark, r->m->vcpu[0]);
 	end.ns = clock_now(&r->m->clock);

@@ -61,6 +61,8 @@ int console_next(struct console_decoder *dec, struct console_record *rec);
 /* --- end --- */
 
 #define END_IDLE 1 /* stopped while the vCPU was halted and time was idled away */
+#define END_AMID \
+	2 /* stopped amid what happens at the position (a REP instruction that would not end): no state to compare */
 
 struct end_record {
 	u8 reason; /* vmm/machine.h: enum machine_end */

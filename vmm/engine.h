@@ -41,7 +41,7 @@ struct vcpu {
 	u64 insns;             /* instructions retired; a REP string instruction once, at its end */
 	u64 branches;          /* conditional branches retired (Jcc, LOOPcc, JrCXZ), taken or not */
 	unsigned id;           /* also the initial APIC ID */
-	unsigned count; /* vCPUs in the machine */
+	unsigned count;        /* vCPUs in the machine */
 	struct machine *machine;
 	struct memory *mem; /* the machine's */
 	const struct vcpu_ops *ops;

@@ -298,7 +298,16 @@ static bool has_rep(const ZydisDecodedInstruction *i)
 	return false;
 }
 
-static bool usable(const struct making *mk, const ZydisDecodedInstruction *i, const ZydisDecodedOperand *op)
+static bool has_call(const struct diff_case *c, unsigned count)
+{
+	for (unsigned n = 0; n < count; n++)
+		if (c->insn[n].mnemonic == ZYDIS_MNEMONIC_CALL)
+			return true;
+	return false;
+}
+
+static bool usable(const struct making *mk, unsigned number, const ZydisDecodedInstruction *i,
+		   const ZydisDecodedOperand *op)
 {
 	if (!isa_in_model(i) || denied(i, op))
 		return false;
@@ -318,6 +327,9 @@ static bool usable(const struct making *mk, const ZydisDecodedInstruction *i, co
 		return false;
 	if (i->opcode_map == ZYDIS_OPCODE_MAP_0F && i->opcode == 0x01)
 		return false;
+	/* PREFETCHW with a register: a NOP or undefined. */
+	if (i->opcode_map == ZYDIS_OPCODE_MAP_0F && i->opcode == 0x0d && i->raw.modrm.mod == 3)
+		return false;
 	if (i->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
 		return false;
 	/* FS and GS have bases on the host. */
@@ -335,9 +347,9 @@ static bool usable(const struct making *mk, const ZydisDecodedInstruction *i, co
 	/* Privileged instructions only end the sequence: a few will do. */
 	if (i->attributes & ZYDIS_ATTRIB_IS_PRIVILEGED)
 		return rng_percent(mk->rng, 3);
-	/* So do branches to a random place. */
-	if (i->meta.branch_type != ZYDIS_BRANCH_TYPE_NONE && op[0].type != ZYDIS_OPERAND_TYPE_IMMEDIATE)
-		return rng_percent(mk->rng, 5);
+	/* So do branches to a random place. After a CALL it might be one of ours, and a loop. */
+	if (i->meta.branch_type != ZYDIS_BRANCH_TYPE_NONE && !i->raw.imm[0].is_relative)
+		return !has_call(mk->c, number) && rng_percent(mk->rng, 5);
 	return true;
 }
 
@@ -406,7 +418,7 @@ static bool try_insn(struct making *mk, struct diff_insn *insn, unsigned number)
 	fill_immediate(rng, b + n, 15);
 	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&mk->g->decoder[!mk->c->bits32], b, 15, &i, operands)))
 		return false;
-	if (!usable(mk, &i, operands))
+	if (!usable(mk, number, &i, operands))
 		return false;
 	memset(insn, 0, sizeof(*insn));
 	memcpy(insn->bytes, b, i.length);

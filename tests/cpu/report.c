@@ -149,7 +149,7 @@ static bool host_differs(const struct diff_case *c, const struct diff_result *a,
 	if (a->vector == X86_AC && (b->vector == X86_PF || wide_at(c, a->regs.rip)))
 		return true;
 	/* A store that an unmasked x87 exception suppresses is checked all the same. */
-	if (a->vector != X86_BP && is_x87_store(mnemonic_at(c, a->regs.rip)) && b->regs.fpu.fsw & 0x80)
+	if (a->vector != X86_BP && is_x87_store(mnemonic_at(c, a->regs.rip)) && b->regs.rip != a->regs.rip)
 		return true;
 	/* Beyond the last byte of a 4 GiB segment: wraps around, or is a limit violation (SDM 3A 5.3). */
 	if (c->bits32 && a->vector == X86_PF && a->cr2 >= 0xfffff000 && (b->vector == X86_GP || b->vector == X86_SS))

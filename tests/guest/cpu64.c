@@ -371,7 +371,7 @@ USER_BEGIN(u_sysenter)
 USER_BEGIN(u_align) "pushfq; orl $0x40000, (%rsp); popfq; mov -15(%rsp), %rax; ud2" USER_END(u_align);
 USER_BEGIN(u_code32)
 ".code32; mov $0xffffffff, %eax; inc %eax; .byte 0x40; push %eax; mov %esp, %ecx; pop %ebx; .byte 0xd6; ud2; "
-".code64" USER_END(u_code32);
+    ".code64" USER_END(u_code32);
 USER_BEGIN(u_sys32) ".code32; mov $7, %ebx; syscall; mov %cs, %edx; ud2; .code64" USER_END(u_sys32);
 USER_BEGIN(u_gate) "push $0; movl $0x9b, 4(%rsp); lcall *(%rsp); ud2" USER_END(u_gate);
 

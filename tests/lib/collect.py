@@ -17,7 +17,9 @@ import subprocess
 import sys
 import time
 
-TIMEOUT = {"unit": 180, "script": 1800}
+# Instrumented programs are slower.
+SLOW = 1 if os.environ.get("MODE", "rel") == "rel" else 4
+TIMEOUT = {"unit": 180 * SLOW, "script": 1200 * SLOW}
 CHECK_LINE = re.compile(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)", re.M)
 
 

@@ -27,6 +27,7 @@ static struct {
 	u64 perturb;     /* at this RIP ... */
 	unsigned kind;   /* ... something is different */
 	u64 interrupt;   /* at this RIP somebody presses Ctrl-C */
+	u64 stuck;       /* the instruction at this RIP is a REP INS without end */
 	unsigned resets; /* dirty_reset calls */
 } prog;
 
@@ -59,6 +60,14 @@ static void fake_step(struct vcpu *v)
 	if (n < ARRAY_SIZE(setup_writes)) {
 		v->ops->io_write(v, IO_PORT, setup_writes[n].port, 1, setup_writes[n].value);
 		v->insns++;
+		return;
+	}
+	if (n == prog.stuck) {
+		r->rip--;
+		do {
+			r->gpr[RCX]--;
+			r->gpr[RSI] += v->ops->io_read(v, IO_PORT, 0x3fd, 1);
+		} while (!v->kick);
 		return;
 	}
 	r->rflags |= RFLAGS_IF;
@@ -180,7 +189,7 @@ static void setup(void)
 	fclose(f);
 	memset(&prog, 0, sizeof(prog));
 	prog.length = 200000;
-	prog.perturb = prog.interrupt = ~0ull;
+	prog.perturb = prog.interrupt = prog.stuck = ~0ull;
 	session_init(&session);
 	session.config.ram = 4 << 20;
 	session.config.engine = &fake_engine;
@@ -479,6 +488,27 @@ START_TEST(interrupted_run_replays)
 			unlink(path);
 			printed.len = 0;
 		}
+	}
+}
+END_TEST
+
+START_TEST(interrupted_instruction_without_end_replays)
+{
+	struct trace_reader *r;
+
+	prog.finish = FINISH_NEVER;
+	prog.stuck = 77001;
+	for (unsigned host = 0; host < 2; host++) {
+		session.config.clock = host ? CLOCK_HOST : CLOCK_VIRTUAL;
+		prog.interrupt = 77000;
+		ck_assert_int_eq(record(-1, CLOCK_NEVER), END_USER);
+		prog.interrupt = ~0ull;
+		ck_assert_int_eq(trace_open(&r, path, 0, &err), 0);
+		ck_assert_int_eq(trace_verify(r, &err), 0);
+		trace_close(r);
+		expect_equal();
+		unlink(path);
+		printed.len = 0;
 	}
 }
 END_TEST
@@ -840,6 +870,7 @@ int main(void)
 	tcase_add_test(tc, input_while_halted_replays);
 	tcase_add_test(tc, every_end_replays);
 	tcase_add_test(tc, interrupted_run_replays);
+	tcase_add_test(tc, interrupted_instruction_without_end_replays);
 	tcase_add_test(tc, caller_may_stop_a_replay);
 	tcase_add_test(tc, differences_are_reported);
 	tcase_add_test(tc, digest_report_names_the_register);

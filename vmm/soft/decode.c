@@ -239,6 +239,8 @@ static const struct opcode *below(const struct parse *p, const struct opcode *op
 {
 	if (op->flags & OP_GROUP)
 		return &op->sub[i->modrm >> 3 & 7];
+	if (op->flags & OP_GROUP_RM)
+		return &op->sub[i->modrm & 7];
 	return &op->sub[p->rep == 0xf3 ? 2 : p->rep == 0xf2 ? 3 : p->op66 ? 1 : 0];
 }
 
@@ -266,6 +268,16 @@ static void operand_registers(const struct parse *p, struct insn *i, u32 flags)
 		i->rm = byte_register(p, i->rm);
 }
 
+/* Register numbers that don't exist: segment registers above GS, control registers other than 0, 2, 3, 4 and 8. */
+static bool register_exists(const struct insn *i, u32 flags)
+{
+	if (flags & OP_SREG)
+		return i->reg <= SEG_GS && !(i->op == 0x8e && i->reg == SEG_CS);
+	if (flags & OP_CR)
+		return i->op & 1 ? i->reg < 8 : i->reg == 0 || (i->reg >= 2 && i->reg <= 4) || i->reg == 8;
+	return true;
+}
+
 unsigned decode_insn(const u8 *bytes, unsigned avail, u64 rip, unsigned mode, struct insn *i, bool *end)
 {
 	struct parse p = {.mode = mode, .seg = -1};
@@ -284,7 +296,7 @@ unsigned decode_insn(const u8 *bytes, unsigned avail, u64 rip, unsigned mode, st
 		valid = false;
 	if (flags & (OP_MODRM | OP_GROUP))
 		parse_modrm(&p, i, flags & OP_CR);
-	while (op->sub) {
+	while (op->sub && !((op->flags & OP_GROUP_RM) && p.modrm_mem)) {
 		op = below(&p, op, i);
 		flags |= op->flags;
 	}
@@ -298,6 +310,10 @@ unsigned decode_insn(const u8 *bytes, unsigned avail, u64 rip, unsigned mode, st
 		fn = (p.modrm_mem && (flags & OP_MODRM) ? op->mem : op->reg)[i->osize == 2 ? 0 : i->osize == 4 ? 1 : 2];
 	operand_registers(&p, i, flags);
 	if (p.lock && !((flags & OP_LOCK) && p.modrm_mem))
+		valid = false;
+	if (flags & OP_SREG)
+		i->reg &= 7; /* REX.R doesn't reach segment registers */
+	if (!register_exists(i, flags))
 		valid = false;
 	if ((mode & MODE_64) ? flags & OP_I64 : flags & OP_O64)
 		valid = false;

@@ -67,11 +67,13 @@ enum opcode_flags {
 	OP_LOCK = 1u << 18, /* LOCK allowed with a memory operand */
 	OP_END = 1u << 19,  /* ends a decoded block: it may change RIP, mode or interruptibility */
 	/* tables below this one */
-	OP_GROUP = 1u << 20,  /* sub[8] by ModRM.reg (implies OP_MODRM); sub entries may add flags */
-	OP_PREFIX = 1u << 21, /* sub[4] by mandatory prefix: none, 66, F3, F2 (F3 and F2 beat 66) */
-	OP_PROT = 1u << 22,   /* #UD in real and virtual-8086 mode */
-	OP_ONE = 1u << 23,    /* the immediate is 1, without a byte of its own */
-	OP_CR = 1u << 24,     /* ModRM names registers whatever its mod field says (MOV CR, MOV DR) */
+	OP_GROUP = 1u << 20,    /* sub[8] by ModRM.reg (implies OP_MODRM); sub entries may add flags */
+	OP_PREFIX = 1u << 21,   /* sub[4] by mandatory prefix: none, 66, F3, F2 (F3 and F2 beat 66) */
+	OP_PROT = 1u << 22,     /* #UD in real and virtual-8086 mode */
+	OP_ONE = 1u << 23,      /* the immediate is 1, without a byte of its own */
+	OP_CR = 1u << 24,       /* ModRM names registers whatever its mod field says (MOV CR, MOV DR) */
+	OP_SREG = 1u << 25,     /* ModRM.reg is a segment register */
+	OP_GROUP_RM = 1u << 26, /* the register form goes on to sub[8] by ModRM.rm */
 };
 
 struct opcode {

@@ -15,15 +15,28 @@ static const struct opcode group6[8] = {
     [4] = OPCODE(OP_PROT, op_verr_r, op_verr_m),          [5] = OPCODE(OP_PROT, op_verw_r, op_verw_m),
 };
 
-/* Register forms of 0F 01 are told apart by the whole ModRM byte. */
+/* Register forms of 0F 01, by ModRM.rm. VMX, MONITOR and MWAIT are not in the model. */
+static const struct opcode clac_stac[8] = {
+    [2] = OPCODE(0, op_clac, NULL),
+    [3] = OPCODE(0, op_stac, NULL),
+};
+static const struct opcode xgetbv_xsetbv[8] = {
+    [0] = OPCODE(0, op_xgetbv, NULL),
+    [1] = OPCODE(OP_END, op_xsetbv, NULL),
+};
+static const struct opcode swapgs_rdtscp[8] = {
+    [0] = OPCODE(OP_O64, op_swapgs, NULL),
+    [1] = OPCODE(0, op_rdtscp, NULL),
+};
+
 static const struct opcode group7[8] = {
-    [0] = OPCODE(0, op_ud, op_sgdt), /* VMX instructions: not in the model */
-    [1] = OPCODE(0, op_group7_1, op_sidt),
-    [2] = OPCODE(OP_END, op_group7_2, op_lgdt),
-    [3] = OPCODE(OP_END, op_ud, op_lidt),
+    [0] = OPCODE(0, NULL, op_sgdt),
+    [1] = {.flags = OP_GROUP_RM, .mem = FN3(op_sidt), .sub = clac_stac},
+    [2] = {.flags = OP_GROUP_RM, .mem = FN3(op_lgdt), .sub = xgetbv_xsetbv},
+    [3] = OPCODE(0, NULL, op_lidt),
     [4] = OPCODE(0, op_smsw_r, op_smsw_m),
     [6] = OPCODE(OP_END, op_lmsw_r, op_lmsw_m),
-    [7] = OPCODE(OP_END, op_group7_7, op_invlpg),
+    [7] = {.flags = OP_GROUP_RM | OP_END, .mem = FN3(op_invlpg), .sub = swapgs_rdtscp},
 };
 
 static const struct opcode group8[8] = {
@@ -33,11 +46,16 @@ static const struct opcode group8[8] = {
     [7] = {.flags = OP_LOCK, .reg = V(btc, ri), .mem = V(btc, mi)},
 };
 
+/* 66, F3 and F2 before these are other instructions, which the model doesn't have. */
+static const struct opcode xrstors[4] = {OPCODE(0, NULL, op_xrstors)};
+static const struct opcode xsavec[4] = {OPCODE(0, NULL, op_xsavec)};
+static const struct opcode xsaves[4] = {OPCODE(0, NULL, op_xsaves)};
+
 static const struct opcode group9[8] = {
     [1] = {.flags = OP_LOCK, .mem = {op_cmpxchg8b, op_cmpxchg8b, op_cmpxchg16b}},
-    [3] = OPCODE(0, NULL, op_xrstors),
-    [4] = OPCODE(0, NULL, op_xsavec),
-    [5] = OPCODE(0, NULL, op_xsaves),
+    [3] = {.flags = OP_PREFIX, .sub = xrstors},
+    [4] = {.flags = OP_PREFIX, .sub = xsavec},
+    [5] = {.flags = OP_PREFIX, .sub = xsaves},
 };
 
 /* 0F AE by prefix, then by ModRM.reg. */
@@ -85,7 +103,7 @@ const struct opcode opcodes_0f[256] = {
     [0x08] = OPCODE(0, op_invd, NULL),
     [0x09] = OPCODE(0, op_wbinvd, NULL),
     [0x0b] = OPCODE(OP_END, op_ud2, NULL),
-    [0x0d] = OPCODE(OP_MODRM, NULL, op_nop), /* PREFETCHW */
+    [0x0d] = NOP_MODRM, /* PREFETCHW: without effect */
     [0x18] = NOP_MODRM,
     [0x19] = NOP_MODRM,
     [0x1a] = NOP_MODRM,

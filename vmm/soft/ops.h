@@ -153,8 +153,6 @@ insn_fn op_bound16, op_bound32;
 insn_fn op_movsxd_arpl16_r, op_movsxd_arpl32_r, op_movsxd_arpl16_m, op_movsxd_arpl32_m;
 /* 90: XCHG only with REX.B */
 insn_fn op_nop_or_xchg16, op_nop_or_xchg32, op_nop_or_xchg64;
-/* register forms of 0F 01, told apart by ModRM.rm */
-insn_fn op_group7_1, op_group7_2, op_group7_7;
 
 /* ops_fxstate.c: memory forms of 0F AE and 0F C7 that move FPU and SSE state */
 insn_fn op_fxsave, op_fxrstor, op_ldmxcsr, op_stmxcsr;

@@ -519,8 +519,6 @@ void op_sysexit(struct soft_cpu *cpu, const struct insn *i)
 
 static void mov_to_segment(struct soft_cpu *cpu, const struct insn *i, u16 selector)
 {
-	if (i->reg == SEG_CS || i->reg > SEG_GS)
-		soft_fault(cpu, X86_UD);
 	segment_load(cpu, i->reg, selector);
 	if (i->reg == SEG_SS) {
 		cpu->vcpu.regs.interruptibility |= BLOCK_MOV_SS;
@@ -535,21 +533,15 @@ void op_mov_seg_r(struct soft_cpu *cpu, const struct insn *i)
 
 void op_mov_seg_m(struct soft_cpu *cpu, const struct insn *i)
 {
-	if (i->reg == SEG_CS || i->reg > SEG_GS)
-		soft_fault(cpu, X86_UD);
 	mov_to_segment(cpu, i, mem_ld16(cpu, i));
 }
 
 void op_mov_r_seg(struct soft_cpu *cpu, const struct insn *i)
 {
-	if (i->reg > SEG_GS)
-		soft_fault(cpu, X86_UD);
 	reg_set(cpu, i->rm, i->osize, cpu->vcpu.regs.seg[i->reg].selector);
 }
 
 void op_mov_m_seg(struct soft_cpu *cpu, const struct insn *i)
 {
-	if (i->reg > SEG_GS)
-		soft_fault(cpu, X86_UD);
 	mem_st16(cpu, i, cpu->vcpu.regs.seg[i->reg].selector);
 }

@@ -173,8 +173,6 @@ void op_mov_r_cr(struct soft_cpu *cpu, const struct insn *i)
 	const struct x86_state *s = &cpu->vcpu.regs;
 	u64 v;
 
-	if (i->reg > 8 || i->reg == 1 || (i->reg > 4 && i->reg < 8))
-		soft_fault(cpu, X86_UD);
 	soft_require_cpl0(cpu);
 	switch (i->reg) {
 	case 0:
@@ -201,8 +199,6 @@ void op_mov_cr_r(struct soft_cpu *cpu, const struct insn *i)
 {
 	u64 v = cpu->mode & MODE_64 ? reg64(cpu, i->rm) : reg32(cpu, i->rm);
 
-	if (i->reg > 8 || i->reg == 1 || (i->reg > 4 && i->reg < 8))
-		soft_fault(cpu, X86_UD);
 	soft_require_cpl0(cpu);
 	switch (i->reg) {
 	case 0:
@@ -301,7 +297,7 @@ static unsigned debug_register(struct soft_cpu *cpu, const struct insn *i)
 {
 	unsigned n = i->reg;
 
-	if (n > 7 || ((n == 4 || n == 5) && (cpu->vcpu.regs.cr4 & CR4_DE)))
+	if ((n == 4 || n == 5) && (cpu->vcpu.regs.cr4 & CR4_DE))
 		soft_fault(cpu, X86_UD);
 	soft_require_cpl0(cpu);
 	if (cpu->vcpu.regs.dr7 & BIT(13)) { /* GD: the access itself is a #DB */
@@ -459,36 +455,4 @@ void op_ud2(struct soft_cpu *cpu, const struct insn *i)
 void op_too_long(struct soft_cpu *cpu, const struct insn *i)
 {
 	soft_fault_code(cpu, X86_GP, 0);
-}
-
-/* --- register forms of 0F 01 --- */
-
-void op_group7_1(struct soft_cpu *cpu, const struct insn *i)
-{
-	if (i->rm == 2)
-		op_clac(cpu, i);
-	else if (i->rm == 3)
-		op_stac(cpu, i);
-	else
-		soft_fault(cpu, X86_UD); /* MONITOR, MWAIT: not in the model */
-}
-
-void op_group7_2(struct soft_cpu *cpu, const struct insn *i)
-{
-	if (i->rm == 0)
-		op_xgetbv(cpu, i);
-	else if (i->rm == 1)
-		op_xsetbv(cpu, i);
-	else
-		soft_fault(cpu, X86_UD);
-}
-
-void op_group7_7(struct soft_cpu *cpu, const struct insn *i)
-{
-	if (i->rm == 0 && (cpu->mode & MODE_64))
-		op_swapgs(cpu, i);
-	else if (i->rm == 1)
-		op_rdtscp(cpu, i);
-	else
-		soft_fault(cpu, X86_UD);
 }
