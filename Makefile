@@ -88,14 +88,14 @@ $(1)/%.o: %.c Makefile | $(DEPS_OK)
 	$$(call say,CC,$$<)mkdir -p $$(@D) && $(2) $$(BASE) $(3) $$(call dirflags,$$<) $$(CFLAGS) $$(DEPFLAGS) -c -o $$@ $$<
 
 $(1)/libvmdbg.a: $(LIB_SRC:%.c=$(1)/%.o)
-	$$(call say,AR,$$@)rm -f $$@ && ar rcs $$@ $$(filter %.o,$$^)
+	$$(call say,AR,$$@)rm -f $$@.new && ar rcs $$@.new $$(filter %.o,$$^) && mv $$@.new $$@
 endef
 
 MODEFLAGS := $(MODEFLAGS_$(MODE))
 $(eval $(call objects,$(OBJ),$(CC),$(MODEFLAGS)))
 
 $(PROGRAM): $(PROG_SRC:%.c=$(OBJ)/%.o) $(LIB)
-	$(call say,LD,$@)$(CC) $(MODEFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD,$@)$(CC) $(MODEFLAGS) $(LDFLAGS) -o $(OBJ)/vmdbg.new $^ $(LIBS) && mv $(OBJ)/vmdbg.new $@
 
 $(UNITS): $(OBJ)/%: $(OBJ)/%.o $(UNIT_AUX:%.c=$(OBJ)/%.o) $(LIB)
 	$(call say,LD,$@)$(CC) $(MODEFLAGS) $(LDFLAGS) -o $@ $^ $(TESTLIBS) $(LIBS)

@@ -192,30 +192,27 @@ void op_leave(struct soft_cpu *cpu, const struct insn *i)
 	reg_set(cpu, RBP, i->osize, v);
 }
 
-/* ENTER imm16, imm8: a frame with up to 31 display pointers. */
+/* ENTER imm16, imm8: a frame with up to 31 display pointers, each copied before the next is read. */
 void op_enter(struct soft_cpu *cpu, const struct insn *i)
 {
-	unsigned level = i->aux & 31, size = i->osize;
+	unsigned level = i->aux & 31, size = i->osize, slots = level ? level + 1 : 1;
 	u64 rsp = reg64(cpu, RSP), rbp = reg64(cpu, RBP), frame;
 	u64 mask = cpu->mode & MODE_64 ? ~0ull : cpu->mode & MODE_SS32 ? 0xffffffff : 0xffff;
-	u64 display[32];
-	unsigned n = 0;
 
-	display[n++] = rbp;
-	frame = (rsp - size) & mask;
+	/* All that can fault comes first; the final stack pointer must be writable too. */
 	for (unsigned k = 1; k < level; k++)
-		display[n++] =
-		    soft_load(cpu, soft_linear(cpu, SEG_SS, (rbp - k * size) & mask, size, ACCESS_READ), size);
-	if (level)
-		display[n++] = frame;
-	/* The final stack pointer must be writable too. */
-	soft_probe_write(cpu, soft_linear(cpu, SEG_SS, (rsp - n * size - (u16)i->imm) & mask, size, ACCESS_WRITE),
+		soft_load(cpu, soft_linear(cpu, SEG_SS, (rbp - k * size) & mask, size, ACCESS_READ), size);
+	for (unsigned k = 1; k <= slots; k++)
+		soft_probe_write(cpu, soft_linear(cpu, SEG_SS, (rsp - k * size) & mask, size, ACCESS_WRITE), size);
+	soft_probe_write(cpu, soft_linear(cpu, SEG_SS, (rsp - slots * size - (u16)i->imm) & mask, size, ACCESS_WRITE),
 			 size);
-	for (unsigned k = 0; k < n; k++)
-		soft_probe_write(cpu, soft_linear(cpu, SEG_SS, (rsp - (k + 1) * size) & mask, size, ACCESS_WRITE),
-				 size);
-	for (unsigned k = 0; k < n; k++)
-		soft_push(cpu, size, display[k]);
+	frame = (rsp - size) & mask;
+	soft_push(cpu, size, rbp);
+	for (unsigned k = 1; k < level; k++)
+		soft_push(cpu, size,
+			  soft_load(cpu, soft_linear(cpu, SEG_SS, (rbp - k * size) & mask, size, ACCESS_READ), size));
+	if (level)
+		soft_push(cpu, size, frame);
 	reg_set(cpu, RBP, size, frame);
 	soft_stack_adjust(cpu, -(s64)(u16)i->imm);
 }
