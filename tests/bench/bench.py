@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """make bench: one Debian boot to power-off under vmdbg run, record and replay, and under QEMU TCG, interleaved.
 
-BENCH_ROUNDS (3) rounds; medians of wall seconds. MIPS are vmdbg's instructions over its own seconds. QEMU is left out,
+BENCH_ROUNDS (3) rounds; medians of wall seconds. MIPS: guest instructions over wall seconds. QEMU is left out,
 with a word, where it is not installed."""
 import os
 import shutil
