@@ -9,7 +9,7 @@
 
 #define AGENT_CODE_MAX  0x10000 /* bytes; jump targets have 16 bits */
 #define AGENT_STACK_MAX 256     /* values */
-#define AGENT_STEP_MAX  100000  /* opcodes of one evaluation */
+#define AGENT_STEP_MAX  10000   /* opcodes of one evaluation */
 #define AGENT_VARIABLES 256     /* trace state variables */
 
 /* What the expression can see. Callbacks return 0 or a negative errno, which ends the evaluation. */

@@ -122,7 +122,6 @@ static int print_one(const struct agent_host *host, const struct directive *d, u
 		n = snprintf(out, sizeof(out), format, (unsigned long long)truncate_to(value, d->size, false));
 		break;
 	case 'p':
-		rebuild(d, "#llx", format);
 		n = snprintf(out, sizeof(out), "0x%llx", (unsigned long long)value);
 		break;
 	case 'c':

@@ -78,7 +78,13 @@ struct target_resume {
 	enum target_resume_kind kind;
 	unsigned vcpu;
 	u64 start, end; /* TARGET_RANGE */
+	/* TARGET_STEP, TARGET_RANGE: an interrupt handler entered on the way (not an exception's) is stepped into. Else it
+	 * is run through, either way, as if it took no instruction; breakpoints and watchpoints in it still stop. */
+	bool into_interrupts;
 };
+
+/* Registers of a vCPU that chips hold, outside struct x86_state. */
+enum target_machine_reg { TARGET_CR8, TARGET_APIC_BASE, TARGET_TSC };
 
 struct target_ops {
 	unsigned (*vcpus)(struct target *t);
@@ -106,6 +112,8 @@ struct target_ops {
 	/* The present position as `when` prints it. */
 	void (*when)(struct target *t, char *out, size_t len);
 	const struct error *(*error)(struct target *t);
+	/* May be NULL. As the guest would read it now, without changing anything; -ENOENT. */
+	int (*machine_reg)(struct target *t, unsigned vcpu, enum target_machine_reg reg, u64 *value);
 	bool reversible; /* has a history: TARGET_BACKWARD and seek work */
 };
 
