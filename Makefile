@@ -67,18 +67,19 @@ UNITS := $(UNIT_SRC:%.c=$(OBJ)/%)
 	install uninstall format check-format clean help
 all: $(PROGRAM)
 
-# Packages: nothing is compiled before they are there.
+# Packages: nothing is compiled before they are there. The program and the demo do without those of the tests.
 
-DEPS_OK := $(BUILD)/deps.ok
+DEPS_PART := $(if $(filter-out all demo guests install compile_commands.json,$(or $(MAKECMDGOALS),all)),all,build)
+DEPS_OK   := $(BUILD)/deps-$(DEPS_PART).ok
 deps:
 	$(Q)mk/deps.sh deps.txt
 ifeq (,$(filter clean help uninstall deps,$(or $(MAKECMDGOALS),all)))
-ifneq (0,$(shell mk/deps.sh deps.txt check >/dev/null 2>&1; echo $$?))
+ifneq (0,$(shell mk/deps.sh deps.txt check $(DEPS_PART) >/dev/null 2>&1; echo $$?))
 .PHONY: $(DEPS_OK)
 endif
 endif
 $(DEPS_OK): deps.txt
-	$(Q)mk/deps.sh deps.txt
+	$(Q)mk/deps.sh deps.txt install $(DEPS_PART)
 	$(Q)mkdir -p $(@D) && touch $@
 
 # Compiling. $(1): object folder, $(2): compiler, $(3): the mode's flags.

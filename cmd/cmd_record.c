@@ -51,6 +51,8 @@ static int make_session(struct recording *r)
 	rc = session_set_kernel(s, o->file, &r->err);
 	if (!rc && o->initrd)
 		rc = session_set_initrd(s, o->initrd, &r->err);
+	if (!rc && o->disk)
+		rc = session_set_disk(s, o->disk, &r->err);
 	if (!rc && o->append)
 		rc = session_set_append(s, o->append, &r->err);
 	return rc;
@@ -92,6 +94,10 @@ static int start_trace(struct recording *r)
 		rc = session_save(&r->session, r->writer, r->o.embed_none ? SESSION_EMBED_NONE : 0, &r->err);
 	if (!rc)
 		rc = write_note(r);
+	if (!rc && r->session.disk && !r->o.embed_none) {
+		config.disk = r->session.disk;
+		rc = disk_record(config.disk, r->writer, &r->m->vcpu[0]->insns);
+	}
 	if (!rc)
 		rc = recorder_create(&r->recorder, r->writer, r->m, &config, &r->err);
 	return rc;

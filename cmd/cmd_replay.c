@@ -35,7 +35,7 @@ static int set_up(struct replay *r)
 	int rc = trace_open(&r->reader, o->file, 0, &r->err);
 
 	if (!rc)
-		rc = session_load(&r->session, r->reader, o->kernel, o->initrd, &r->err);
+		rc = session_load(&r->session, r->reader, o->kernel, o->initrd, o->disk, &r->err);
 	if (rc && r->reader && r->reader->state != TRACE_WHOLE) {
 		error_set(&r->err, -EBADMSG, "%s: %s: nothing of it can be replayed", o->file, r->reader->damage.text);
 		return -EBADMSG;

@@ -75,7 +75,8 @@ static void output(struct console *c, const u8 *buf, size_t len)
 			console_flush(c);
 	}
 	c->column = buf[-1] != '\n';
-	if (c->tty)
+	/* Whole lines to files and pipes too: whoever reads them is told at once what a guest said before it hung. */
+	if (c->tty || !c->column)
 		console_flush(c);
 }
 

@@ -75,7 +75,8 @@ static int set_append(struct options *o, const char *arg, struct error *err)
 
 static int set_disk(struct options *o, const char *arg, struct error *err)
 {
-	return error_set(err, -EINVAL, "--disk %s: disks are not part of this version; put files into the initrd", arg);
+	o->disk = arg;
+	return 0;
 }
 
 static int set_clock(struct options *o, const char *arg, struct error *err)
@@ -213,19 +214,20 @@ static const struct option_row rows[] = {
     {"smp", 0, RUNS, "N", "number of vCPUs (1)", set_smp},
     {"initrd", 0, RUNS, "FILE", "initramfs for Linux, first module for Multiboot", set_initrd},
     {"append", 0, RUNS, "STRING", "the kernel's command line", set_append},
-    {"disk", 0, RUNS, "FILE", "not in this version", set_disk},
+    {"disk", 0, RUNS, "FILE", "image of an ATA disk; never written to", set_disk},
     {"boot", 0, RUNS, "HOW", "host: unpack a bzImage here (default); inguest: leave it to the guest", set_boot},
     {"flat", 0, RUNS, "ADDRESS", "KERNEL is a flat binary: load and enter it there in 64-bit mode", set_flat},
     {"clock", 0, RUNS, "HOW", "virtual: time follows from instructions (default); host: real time", set_clock},
     {"date", 0, RUNS, "DATE", "the guest's date at power-on, UTC: now, @SECONDS, YYYY-MM-DD[THH:MM[:SS]]", set_date},
     {"kernel", 0, OPT_REPLAY, "FILE", "the kernel, for a trace that names it only", set_kernel},
+    {"disk", 0, OPT_REPLAY, "FILE", "the disk image, for a trace that names it only", set_disk},
     {"initrd", 0, OPT_REPLAY, "FILE", "the initrd, for a trace that names it only", set_initrd},
     {"serial", 0, RUNS | OPT_REPLAY, "WHERE", "the guest's console: stdio (default), null or file:PATH", set_serial},
     {"until", 0, RUNS | OPT_REPLAY, "COND", "stop at panic, exit, pattern:RE, insns:N or time:S (may repeat)",
      set_until},
     {"expect", 0, OPT_REPLAY, "COND", "fail unless panic, exit:N or pattern:RE (may repeat: all)", set_expect},
     {"junit", 0, OPT_REPLAY, "FILE", "write the result as a JUnit XML test case", set_junit},
-    {"embed", 0, OPT_RECORD, "WHAT", "all: keep kernel and initrd in the trace (default); none: name them only",
+    {"embed", 0, OPT_RECORD, "WHAT", "all: keep kernel, initrd and disk blocks in the trace (default); none: name them",
      set_embed},
     {"json", 0, RUNS | OPT_REPLAY | OPT_TRACE | OPT_DOCTOR, NULL, "results as JSON on stdout", set_json},
     {"quiet", 'q', RUNS | OPT_REPLAY, NULL, "no status line, no summary; replay: no console either", set_quiet},

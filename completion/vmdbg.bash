@@ -21,11 +21,11 @@ _vmdbg_values()
 
 _vmdbg_options()
 {
-	local runs='--engine --memory -m --smp --initrd --append --boot --flat --clock --date --serial --until --json --quiet -q'
+	local runs='--engine --memory -m --smp --initrd --append --disk --boot --flat --clock --date --serial --until --json --quiet -q'
 	case $1 in
 	record) echo "$runs --output -o --force --embed --help" ;;
 	run) echo "$runs --help" ;;
-	replay) echo '--engine --kernel --initrd --serial --until --expect --junit --json --quiet -q --help' ;;
+	replay) echo '--engine --kernel --initrd --disk --serial --until --expect --junit --json --quiet -q --help' ;;
 	trace | doctor) echo '--json --help' ;;
 	esac
 }
@@ -66,7 +66,7 @@ _vmdbg()
 		return
 	fi
 	compopt -o filenames
-	if [[ ($command == replay || $command == trace) && $prev != --kernel && $prev != --initrd && $prev != --junit ]]; then
+	if [[ ($command == replay || $command == trace) && $prev != --kernel && $prev != --initrd && $prev != --disk && $prev != --junit ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -X '!*.vmt*' -- "$cur"; compgen -d -- "$cur")
 	else
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")

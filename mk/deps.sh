@@ -1,17 +1,21 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# deps.sh LIST [check]: installs the Debian packages named in LIST that are missing here.
-# With "check": only says, by its exit status, whether any is missing.
+# deps.sh LIST [install|check] [all|build]: installs the Debian packages named in LIST that are missing here.
+# With "check": only says, by its exit status, whether any is missing. With "build": without what stands under "# Tests".
 set -eu
 list=$1
 mode=${2:-install}
+part=${3:-all}
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
 	[ "$mode" = check ] || echo "deps: no dpkg here; install what $list names in this system's way" >&2
 	exit 0
 fi
 
-wanted=$(sed 's/#.*//' "$list")
+case $part in
+all) wanted=$(sed 's/#.*//' "$list") ;;
+*) wanted=$(sed -e '/^# Tests/,$d' -e 's/#.*//' "$list") ;;
+esac
 installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $wanted 2>/dev/null | sed -n 's/^installed //p' || true)
 missing=
 for pkg in $wanted; do

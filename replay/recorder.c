@@ -93,6 +93,8 @@ static int flush_events(struct recorder *r)
 	event_encoder_end(&r->enc);
 	r->open = false;
 	r->events += r->enc.events;
+	if (disk_flush(r->config.disk))
+		return fail(r, -EIO, trace_writer_error(r->w)->text);
 	return write_chunk(r, TRACE_EVENTS, r->enc.position, r->enc.buf, r->enc.len);
 }
 

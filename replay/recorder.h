@@ -15,6 +15,7 @@
 #ifndef REPLAY_RECORDER_H
 #define REPLAY_RECORDER_H
 
+#include "replay/disk.h"
 #include "traces/trace.h"
 #include "vmm/machine.h"
 
@@ -23,6 +24,7 @@ struct recorder;
 struct recorder_config {
 	int input_fd; /* raw bytes for the guest, e.g. stdin; -1: none. Not closed */
 	enum input_source input_source;
+	struct disk *disk; /* the machine's, when its blocks are kept in the trace; or NULL */
 	/* In instructions; 0: the default. */
 	u64 digest_every; /* 64 Mi */
 	u64 chunk_every;  /* 16 Mi: a killed recorder loses no more than this */

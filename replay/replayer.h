@@ -3,7 +3,7 @@
  * reads from the log, applies input at its landmark, and compares everything that can be compared. The trace is read
  * chunk by chunk.
  *
- *	session_load(&session, reader, NULL, NULL, err); session.config.engine = ...
+ *	session_load(&session, reader, NULL, NULL, NULL, err); session.config.engine = ...
  *	machine_create(); boot_load();
  *	replayer_create(&rp, reader, machine, &session, err);
  *	machine_run(machine, CLOCK_NEVER);

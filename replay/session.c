@@ -41,6 +41,7 @@ void session_free(struct session *s)
 	free(s->initrd_name);
 	free(s->kernel_data);
 	free(s->initrd_data);
+	disk_free(s->disk);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -132,6 +133,15 @@ int session_set_initrd(struct session *s, const char *path, struct error *err)
 	return set_file(&s->boot.initrd, &s->initrd_name, &s->initrd_data, path, "initrd", err);
 }
 
+int session_set_disk(struct session *s, const char *path, struct error *err)
+{
+	int ret = disk_open(&s->disk, path, err);
+
+	if (!ret)
+		s->config.disk = disk_backend(s->disk);
+	return ret;
+}
+
 int session_set_append(struct session *s, const char *append, struct error *err)
 {
 	free(s->append);
@@ -173,8 +183,9 @@ static int describe_file(struct trace_buf *t, const char *what, const struct boo
 	return trace_text_addf(t, what, "%s %zu %s", hex, file->len, base_name(file->name ? file->name : what));
 }
 
-static int describe(const struct session *s, struct trace_buf *t)
+static int describe(const struct session *s, unsigned flags, struct trace_buf *t)
 {
+	char hex[33];
 	bool host = s->config.clock == CLOCK_HOST;
 	char *layout = session_register_layout();
 	int bad = !layout;
@@ -197,6 +208,12 @@ static int describe(const struct session *s, struct trace_buf *t)
 		bad = bad || describe_file(t, "initrd", &s->boot.initrd);
 	if (s->boot.append)
 		bad = bad || trace_text_add(t, "append", s->boot.append);
+	if (s->disk) {
+		trace_digest_format(disk_digest(s->disk), hex);
+		bad = bad || trace_text_addf(t, "disk", "%s %llu %s", hex,
+					     (unsigned long long)disk_backend(s->disk)->sectors, disk_name(s->disk));
+		bad = bad || trace_text_add(t, "disk-blocks", flags & SESSION_EMBED_NONE ? "none" : "read");
+	}
 	bad = bad || trace_text_add(t, "registers", layout);
 	free(layout);
 	return bad ? -ENOMEM : 0;
@@ -217,7 +234,7 @@ int session_save(const struct session *s, struct trace_writer *w, unsigned flags
 {
 	bool embed = !(flags & SESSION_EMBED_NONE);
 	struct trace_buf text = {0};
-	int ret = describe(s, &text);
+	int ret = describe(s, flags, &text);
 
 	if (ret)
 		error_set(err, ret, "out of memory");
@@ -387,13 +404,53 @@ static int load_file(struct trace_reader *r, const struct description *d, const 
 	return *name ? 0 : error_set(d->err, -ENOMEM, "out of memory");
 }
 
+/* The disk: a given image with the recorded digest, or what the trace has of it. */
+static int load_disk(struct session *s, struct trace_reader *r, const struct description *d, const char *given)
+{
+	char *line = trace_text_get(d->data, d->len, "disk", 0), *blocks, name[256] = "";
+	unsigned long long sectors = 0;
+	struct trace_digest digest;
+	char hex[33] = "";
+	bool embedded;
+	int ret;
+
+	if (!line)
+		return given ? error_set(d->err, -EINVAL, "the trace was recorded without a disk") : 0;
+	ret = sscanf(line, "%32s %llu %255[^\n]", hex, &sectors, name) < 2 || trace_digest_parse(&digest, hex) ||
+	      !sectors || sectors >> 54;
+	free(line);
+	if (ret)
+		return error_set(d->err, -EBADMSG, "the trace's machine description has a bad 'disk'");
+	if (given) {
+		ret = session_set_disk(s, given, d->err);
+		if (!ret &&
+		    (memcmp(&digest, disk_digest(s->disk), sizeof(digest)) || s->config.disk->sectors != sectors))
+			ret = error_set(d->err, -EINVAL, "%s: not the disk image '%s' of the recording (digest %s)",
+					given, name, hex);
+		return ret;
+	}
+	blocks = trace_text_get(d->data, d->len, "disk-blocks", 0);
+	embedded = blocks && !strcmp(blocks, "read");
+	free(blocks);
+	if (!embedded)
+		return error_set(d->err, -ENOENT,
+				 "the trace does not hold its disk, '%s' (digest %s): give the file with --disk", name,
+				 hex);
+	ret = disk_from_trace(&s->disk, r, sectors, d->err);
+	if (!ret)
+		s->config.disk = disk_backend(s->disk);
+	return ret;
+}
+
 static int load_all(struct session *s, struct trace_reader *r, const struct description *d, const char *kernel,
-		    const char *initrd)
+		    const char *initrd, const char *disk)
 {
 	int ret = load_config(s, d);
 
 	if (!ret)
 		ret = load_boot(s, d);
+	if (!ret)
+		ret = load_disk(s, r, d, disk);
 	if (ret)
 		return ret;
 	ret = load_file(r, d, "kernel", kernel, &s->boot.kernel, &s->kernel_name, &s->kernel_data);
@@ -407,7 +464,8 @@ static int load_all(struct session *s, struct trace_reader *r, const struct desc
 	return ret;
 }
 
-int session_load(struct session *s, struct trace_reader *r, const char *kernel, const char *initrd, struct error *err)
+int session_load(struct session *s, struct trace_reader *r, const char *kernel, const char *initrd, const char *disk,
+		 struct error *err)
 {
 	struct trace_buf text = {0};
 	struct error local = {""};
@@ -423,7 +481,7 @@ int session_load(struct session *s, struct trace_reader *r, const char *kernel, 
 	if (!ret) {
 		d.data = text.data;
 		d.len = text.len;
-		ret = load_all(s, r, &d, kernel, initrd);
+		ret = load_all(s, r, &d, kernel, initrd, disk);
 	}
 	/* A file that is missing because the trace ends too early. */
 	if (ret == -EBADMSG && r->state != TRACE_WHOLE)

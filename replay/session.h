@@ -4,6 +4,7 @@
 #ifndef REPLAY_SESSION_H
 #define REPLAY_SESSION_H
 
+#include "replay/disk.h"
 #include "traces/trace.h"
 #include "vmm/machine.h"
 #include "vmm/pc/boot.h"
@@ -19,6 +20,7 @@ struct session {
 	char *append;
 	char *kernel_name, *initrd_name;
 	u8 *kernel_data, *initrd_data;
+	struct disk *disk; /* NULL: none; config.disk is its backend */
 };
 
 /* Zeroes, with @config defaults: 256 MiB, 1 vCPU, virtual clock, wall_start 2024-01-01 00:00:00 UTC. */
@@ -29,18 +31,20 @@ void session_free(struct session *s);
  * folders may reach the guest or the trace. Errors have a sentence (missing, empty, a folder, too large). */
 int session_set_kernel(struct session *s, const char *path, struct error *err);
 int session_set_initrd(struct session *s, const char *path, struct error *err);
+int session_set_disk(struct session *s, const char *path, struct error *err);
 int session_set_append(struct session *s, const char *append, struct error *err);
 
-#define SESSION_EMBED_NONE 1u /* kernel and initrd only by digest and name */
+#define SESSION_EMBED_NONE 1u /* kernel, initrd and disk only by digest and name */
 
 /* Writes machine description and blobs: the first chunks of a trace. Needs config (with engine) and boot. */
 int session_save(const struct session *s, struct trace_writer *w, unsigned flags, struct error *err);
 
-/* The machine and files of a trace. For files that the trace holds by name only, @kernel and @initrd (paths, may be
- * NULL) say where they are; given although the trace holds the file, they must have the same digest too.
+/* The machine and files of a trace. For files that the trace holds by name only, @kernel, @initrd and @disk (paths,
+ * may be NULL) say where they are; given although the trace holds the file, they must have the same digest too.
  * Errors: -ENOTSUP: an unknown machine, CPU or boot model; -EBADMSG: damaged; -ENOENT: a file is needed or missing;
  * -EINVAL: a file differs, or a value is out of range. */
-int session_load(struct session *s, struct trace_reader *r, const char *kernel, const char *initrd, struct error *err);
+int session_load(struct session *s, struct trace_reader *r, const char *kernel, const char *initrd, const char *disk,
+		 struct error *err);
 
 /* "rax:8 rcx:8 ... xmm0:1x16 ...": names, element sizes and counts of x86_state_fields. Freed by the caller. */
 char *session_register_layout(void);

@@ -13,6 +13,7 @@ static const struct {
     {TRACE_MACHINE, "machine"}, {TRACE_BLOB, "blob"},       {TRACE_EVENTS, "events"},
     {TRACE_CONSOLE, "console"}, {TRACE_DIGESTS, "digests"}, {TRACE_CHECKPOINT, "checkpoint"},
     {TRACE_NOTE, "note"},       {TRACE_END, "end"},         {TRACE_INDEX, "index"},
+    {TRACE_DISK, "disk"},
 };
 
 const char *trace_type_name(u32 type)

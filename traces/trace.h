@@ -26,6 +26,7 @@
 enum trace_type {
 	TRACE_MACHINE = TRACE_TYPE('M', 'A', 'C', 'H'),    /* text.h: what was run, and how */
 	TRACE_BLOB = TRACE_TYPE('B', 'L', 'O', 'B'),       /* part of a file, by digest */
+	TRACE_DISK = TRACE_TYPE('D', 'I', 'S', 'K'),       /* blocks.h: what the guest read of its disk's image */
 	TRACE_EVENTS = TRACE_TYPE('E', 'V', 'N', 'T'),     /* event.h */
 	TRACE_CONSOLE = TRACE_TYPE('C', 'O', 'N', 'S'),    /* record.h: guest output */
 	TRACE_DIGESTS = TRACE_TYPE('D', 'G', 'S', 'T'),    /* record.h */

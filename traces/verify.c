@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "traces/blocks.h"
 #include "traces/record.h"
 #include "traces/trace.h"
 
@@ -88,6 +89,17 @@ static int verify_blob(struct blob_check *check, const struct trace_chunk *chunk
 	return memcmp(found.digest, check->digest.byte, sizeof(found.digest)) ? -EBADMSG : 0;
 }
 
+static int verify_disk(const u8 *data, size_t len)
+{
+	struct trace_block rec;
+	size_t at = 0;
+	int ret = 0;
+
+	while (!ret && at < len)
+		ret = trace_block_decode(&rec, data, len, &at);
+	return ret;
+}
+
 static int verify_chunk(struct blob_check *check, const struct trace_chunk *chunk, const u8 *data, size_t len)
 {
 	struct end_record end;
@@ -101,6 +113,8 @@ static int verify_chunk(struct blob_check *check, const struct trace_chunk *chun
 		return verify_console(chunk, data, len);
 	case TRACE_END:
 		return end_decode(&end, data, len);
+	case TRACE_DISK:
+		return verify_disk(data, len);
 	case TRACE_BLOB:
 		return verify_blob(check, chunk, data, len);
 	default:

@@ -40,6 +40,7 @@ struct machine_config {
 	enum clock_mode clock;
 	u64 wall_start; /* Unix seconds at power-on */
 	const struct engine_ops *engine;
+	const struct block_backend *disk; /* base image of the ATA disk; NULL: no disk. Stays the caller's */
 };
 
 /* Where guest output goes. Called at the guest's instruction, in order. @port: 0 and 1 serial, 2 debug console. */
@@ -50,6 +51,7 @@ struct machine_listener {
 };
 
 struct pc;
+struct block_backend;
 
 struct machine {
 	struct machine_config config;

@@ -95,13 +95,12 @@ static u64 difference(struct differ *d, struct diff_case *c, struct seen *seen, 
 	return 1;
 }
 
-/* A sequence that runs into memory which the host process happens to have and the test's guest hasn't: the program
- * itself, or a sanitizer's shadow. */
+/* A sequence that runs into memory which the host process happens to have and the test's guest hasn't. */
 static bool hits_host_memory(const struct diff_result *soft)
 {
 	unsigned char resident;
 
-	return soft->vector == 14 && !mincore((void *)(uintptr_t)(soft->cr2 & ~0xfffull), 4096, &resident);
+	return soft->vector == X86_PF && !mincore((void *)(uintptr_t)(soft->cr2 & ~0xfffull), 4096, &resident);
 }
 
 struct tally {
@@ -121,9 +120,11 @@ static void run_batch(struct differ *d, const struct options *opt, struct diff_c
 		t->faults += soft.vector != X86_BP;
 		if (!d->native)
 			continue;
-		if (native[i].vector == DIFF_HANG)
+		if (native[i].vector != DIFF_HANG && diff_equal(&cases[i], &native[i], &soft))
+			continue;
+		if (native[i].vector == DIFF_HANG || hits_host_memory(&soft))
 			t->hangs++;
-		else if (!diff_equal(&cases[i], &native[i], &soft))
+		else
 			t->different += difference(d, &cases[i], seen, opt, t->done + i);
 	}
 	t->done += NATIVE_BATCH;

@@ -269,7 +269,7 @@ static struct outcome replay(void)
 
 	printed.len = 0;
 	ck_assert_msg(!trace_open(&r, path, 0, &err), "%s", err.text);
-	if (session_load(&s, r, NULL, NULL, &err)) {
+	if (session_load(&s, r, NULL, NULL, NULL, &err)) {
 		out.result = REPLAY_CUT;
 		snprintf(out.text, sizeof(out.text), "%s", err.text);
 		trace_close(r);
@@ -522,7 +522,7 @@ START_TEST(caller_may_stop_a_replay)
 
 	record(-1, CLOCK_NEVER);
 	ck_assert_int_eq(trace_open(&r, path, TRACE_QUICK, &err), 0);
-	ck_assert_int_eq(session_load(&s, r, NULL, NULL, &err), 0);
+	ck_assert_int_eq(session_load(&s, r, NULL, NULL, NULL, &err), 0);
 	m = new_machine(&s);
 	ck_assert_int_eq(replayer_create(&rp, r, m, &s, &err), 0);
 	ck_assert_int_eq(replayer_end(rp)->reason, END_DEBUG_EXIT);
@@ -761,15 +761,15 @@ START_TEST(session_comes_back)
 		ck_assert_int_eq(trace_writer_close(w, &err), 0);
 		ck_assert_int_eq(trace_open(&r, path, 0, &err), 0);
 		if (flags) {
-			ck_assert_int_eq(session_load(&s, r, NULL, NULL, &err), -ENOENT);
+			ck_assert_int_eq(session_load(&s, r, NULL, NULL, NULL, &err), -ENOENT);
 			ck_assert_ptr_nonnull(strstr(err.text, "--kernel"));
 			snprintf(other, sizeof(other), "%s/other", dir);
 			ck_assert_int_eq(symlink("/bin/true", other), 0);
-			ck_assert_int_eq(session_load(&s, r, other, kernel_path, &err), -EINVAL);
+			ck_assert_int_eq(session_load(&s, r, other, kernel_path, NULL, &err), -EINVAL);
 			ck_assert_ptr_nonnull(strstr(err.text, "not the one that was recorded"));
 		}
-		ck_assert_msg(!session_load(&s, r, flags ? kernel_path : NULL, flags ? kernel_path : NULL, &err), "%s",
-			      err.text);
+		ck_assert_msg(!session_load(&s, r, flags ? kernel_path : NULL, flags ? kernel_path : NULL, NULL, &err),
+			      "%s", err.text);
 		ck_assert(s.config.ram == 4 << 20 && s.config.vcpus == 1 && s.config.clock == CLOCK_HOST);
 		ck_assert(s.config.wall_start == 1234567890 && s.msr_logged);
 		ck_assert(s.boot.kind == BOOT_FLAT && s.boot.flat_address == 0x100000 && s.boot.inguest);
@@ -797,7 +797,7 @@ START_TEST(unknown_model_is_refused)
 	ck_assert_int_eq(trace_write(w, TRACE_MACHINE, 0, t.data, t.len), 0);
 	ck_assert_int_eq(trace_writer_close(w, &err), 0);
 	ck_assert_int_eq(trace_open(&r, path, 0, &err), 0);
-	ck_assert_int_eq(session_load(&s, r, NULL, NULL, &err), -ENOTSUP);
+	ck_assert_int_eq(session_load(&s, r, NULL, NULL, NULL, &err), -ENOTSUP);
 	ck_assert_ptr_nonnull(strstr(err.text, "vmdbg-pc.99"));
 	trace_close(r);
 	trace_buf_free(&t);

@@ -4,6 +4,7 @@
 #define VMM_PC_CHIPS_H
 
 #include "vmm/dev/acpi_pm.h"
+#include "vmm/dev/ata.h"
 #include "vmm/dev/debugcon.h"
 #include "vmm/dev/debugexit.h"
 #include "vmm/dev/i8042.h"
@@ -54,6 +55,7 @@ struct pc {
 	struct debugcon debugcon;
 	struct debugexit debugexit;
 	struct pvpanic pvpanic;
+	struct ata ata; /* only with a disk */
 };
 
 #endif

@@ -136,6 +136,8 @@ static void make_chips(struct pc *pc)
 	vga_text_init(&pc->vga, &m->mem, "vga");
 	debugexit_init(&pc->debugexit, "debugexit", debug_exit, pc);
 	pvpanic_init(&pc->pvpanic, "pvpanic", panic_event, pc);
+	if (m->config.disk)
+		ata_init(&pc->ata, "ata0", m->config.disk, isa_line(pc, 14));
 }
 
 /* The order in checkpoints and digests. */
@@ -152,6 +154,8 @@ static int list_chips(struct pc *pc)
 		r = machine_add_device(pc->m, &pc->lapic[i].dev);
 	for (unsigned i = 0; i < ARRAY_SIZE(devices) && !r; i++)
 		r = machine_add_device(pc->m, devices[i]);
+	if (pc->m->config.disk && !r)
+		r = machine_add_device(pc->m, &pc->ata.dev);
 	return r;
 }
 
@@ -242,6 +246,9 @@ static const struct wire wires[] = {
     },
 };
 
+/* Without a disk its ports are nobody's. */
+static const struct wire disk_wire = CHIP("ata0", ata, 0, ata_regions);
+
 static int connect_wire(struct pc *pc, const struct wire *w)
 {
 	struct bus *bus = w->mmio ? &pc->m->mmio : &pc->m->pio;
@@ -282,6 +289,8 @@ int pc_create(struct machine *m, struct error *err)
 	r = list_chips(pc);
 	for (unsigned i = 0; i < ARRAY_SIZE(wires) && !r; i++)
 		r = connect_wire(pc, &wires[i]);
+	if (m->config.disk && !r)
+		r = connect_wire(pc, &disk_wire);
 	if (r) {
 		pc_free(m);
 		return error_set(err, r, "the wiring of the PC doesn't fit its buses");

@@ -3,8 +3,8 @@
  *
  *  1. A block is a run of instructions that lies in one page, up to the first that may change RIP, mode or
  *     interruptibility. An instruction that runs on into the next page is a block of its own.
- *  2. A block is valid for its physical bytes, its RIP (which RIP-relative operands and branch targets have folded in)
- *     and its decode mode, whatever the page tables say; it is found by those three.
+ *  2. A block is valid for its physical bytes, its RIP (which RIP-relative operands and branch targets have folded in),
+ *     its decode mode and the limit of CS, whatever the page tables say; it is found by those.
  *  3. In front of that stands a table by RIP alone, valid for one exec_key: the path of nearly every look-up.
  *  4. Writes to pages with code take the slow path (PAGE_CODE); they drop the blocks whose 64-byte lines they touch.
  *     A dropped block may be the one that is running, so memory is given back only when the arena is full, between
@@ -147,14 +147,16 @@ static struct block **page_link(struct block *b, u64 page_gpa)
 	return &b->page_next[(b->gpa & ~PAGE_MASK) != page_gpa];
 }
 
-/* Bytes of a block that lie in @page_gpa, as a mask of lines. */
+/* Bytes of a block that lie in @page_gpa, as a mask of lines. Both its pages may be the same one. */
 static u64 block_lines(const struct block *b, u64 page_gpa)
 {
-	u64 room = PAGE_SIZE - (b->gpa & PAGE_MASK);
+	u64 room = PAGE_SIZE - (b->gpa & PAGE_MASK), lines = 0;
 
 	if ((b->gpa & ~PAGE_MASK) == page_gpa)
-		return line_mask(b->gpa, b->gpa + min64(b->bytes, room) - 1);
-	return line_mask(page_gpa, page_gpa + b->bytes - room - 1);
+		lines = line_mask(b->gpa, b->gpa + min64(b->bytes, room) - 1);
+	if (b->gpa2 == page_gpa)
+		lines |= line_mask(page_gpa, page_gpa + b->bytes - room - 1);
+	return lines;
 }
 
 static void unhash(struct block_cache *bc, struct block *b)
@@ -219,28 +221,41 @@ void block_invalidate(struct soft_cpu *cpu, u64 gpa, u64 len)
 /* An instruction that can't be fetched because there is no RAM behind it: treated as undefined. */
 static const u8 no_ram[INSN_MAX_LEN] = {0x0f, 0x0b};
 
+/* The page that follows the one of @la, for fetching. */
+static u64 second_page(struct soft_cpu *cpu, u64 la, const u8 **host)
+{
+	u64 next = (la | PAGE_MASK) + 1;
+
+	if (!x86_long_mode(&cpu->vcpu.regs))
+		next = (u32)next;
+	return soft_translate_exec(cpu, next, host) & ~PAGE_MASK;
+}
+
 /* Decodes the instruction at @rip that runs on into the next page. */
 static unsigned decode_across(struct soft_cpu *cpu, u64 la, const u8 *host, unsigned avail, u64 rip, struct insn *i,
 			      u64 *gpa2)
 {
 	u8 bytes[INSN_MAX_LEN] = {0};
 	const u8 *host2;
-	u64 next = (la | PAGE_MASK) + 1;
 	bool end;
 
-	if (!x86_long_mode(&cpu->vcpu.regs))
-		next = (u32)next;
-	*gpa2 = soft_translate_exec(cpu, next, &host2) & ~PAGE_MASK;
+	*gpa2 = second_page(cpu, la, &host2);
 	memcpy(bytes, host, avail);
 	if (host2)
 		memcpy(bytes + avail, host2, INSN_MAX_LEN - avail);
 	return decode_insn(bytes, INSN_MAX_LEN, rip, cpu->mode, i, &end);
 }
 
+/* What a block's extent depends on besides its bytes. */
+static u64 code_limit(const struct soft_cpu *cpu)
+{
+	return cpu->mode & MODE_64 ? ~0ull : cpu->vcpu.regs.seg[SEG_CS].limit;
+}
+
 static struct block *block_decode(struct soft_cpu *cpu, u64 la, u64 gpa, const u8 *host)
 {
 	struct block_cache *bc = cpu->blocks;
-	u64 rip = cpu->vcpu.regs.rip, gpa2 = ~0ull;
+	u64 rip = cpu->vcpu.regs.rip, gpa2 = ~0ull, limit = code_limit(cpu);
 	unsigned room = (unsigned)(PAGE_SIZE - (la & PAGE_MASK)), bytes = 0, count = 0, len;
 	struct block *b;
 	bool end = false;
@@ -270,7 +285,8 @@ static struct block *block_decode(struct soft_cpu *cpu, u64 la, u64 gpa, const u
 		i->offset = (u16)bytes;
 		bytes += len;
 		count++;
-		if (!host)
+		/* Past the end of CS, or of 64 KiB, the next look-up says what happens. */
+		if (!host || rip + bytes > limit || (!(cpu->mode & (MODE_64 | MODE_32)) && rip + bytes > 0xffff))
 			break;
 	}
 	arena_alloc(bc, sizeof(*b) + count * sizeof(struct insn));
@@ -278,6 +294,7 @@ static struct block *block_decode(struct soft_cpu *cpu, u64 la, u64 gpa, const u
 	b->gpa = gpa;
 	b->gpa2 = gpa2;
 	b->mode = cpu->mode;
+	b->limit = limit;
 	b->count = (u16)count;
 	b->bytes = (u16)bytes;
 	b->dead = false;
@@ -307,11 +324,10 @@ static struct block *block_look_up(struct soft_cpu *cpu)
 	}
 	gpa = soft_translate_exec(cpu, la, &host);
 	for (b = bc->hash[hash_block(gpa, rip, cpu->mode)]; b; b = b->hash_next) {
-		if (b->gpa != gpa || b->rip != rip || b->mode != cpu->mode)
+		if (b->gpa != gpa || b->rip != rip || b->mode != cpu->mode || b->limit != code_limit(cpu))
 			continue;
-		/* The second page may be mapped elsewhere by now. */
-		if (b->gpa2 == ~0ull ||
-		    b->gpa2 == (soft_translate_exec(cpu, (la | PAGE_MASK) + 1, &host2) & ~PAGE_MASK))
+		/* The second page may be mapped elsewhere by now, and the walk may have written on the first. */
+		if (b->gpa2 == ~0ull || (b->gpa2 == second_page(cpu, la, &host2) && !b->dead))
 			return b;
 	}
 	b = block_decode(cpu, la, gpa, host);

@@ -31,7 +31,7 @@ enum mmu_index {
 
 enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_EXEC };
 
-#define ITLB_SIZE 64
+#define ITLB_SIZE 1024
 #define TLB_BITS  10
 #define TLB_SIZE  (1u << TLB_BITS)
 /* Low bits of a tag: the page is known, but accesses take the slow path. */
@@ -86,7 +86,10 @@ struct soft_cpu {
 	struct {
 		u64 la, key, gpa;
 		const u8 *host; /* NULL: no RAM */
-	} itlb[ITLB_SIZE];      /* pages code was fetched from; valid while key == exec_key */
+	} itlb[ITLB_SIZE];      /* pages code was fetched from; valid while key is fetch_gen with privilege */
+	u64 fetch_gen;          /* raised by every TLB flush */
+	u64 code_base;          /* of CS outside 64-bit mode, and its limit: what RIP look-ups were made with */
+	u32 code_limit;
 	struct block_cache *blocks;
 	u64 exec_key; /* exec_gen with mode and privilege: what a cached RIP look-up is valid for */
 	u64 exec_gen; /* raised whenever a linear-to-physical or mode change may make cached RIP look-ups stale */

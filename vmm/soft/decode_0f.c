@@ -16,13 +16,15 @@ static const struct opcode group6[8] = {
 };
 
 /* Register forms of 0F 01, by ModRM.rm. VMX, MONITOR and MWAIT are not in the model. */
+static const struct opcode clac[4] = {OPCODE(0, op_clac, NULL)}, stac[4] = {OPCODE(0, op_stac, NULL)};
 static const struct opcode clac_stac[8] = {
-    [2] = OPCODE(0, op_clac, NULL),
-    [3] = OPCODE(0, op_stac, NULL),
+    [2] = {.flags = OP_PREFIX, .sub = clac},
+    [3] = {.flags = OP_PREFIX, .sub = stac},
 };
+static const struct opcode xgetbv[4] = {OPCODE(0, op_xgetbv, NULL)}, xsetbv[4] = {OPCODE(OP_END, op_xsetbv, NULL)};
 static const struct opcode xgetbv_xsetbv[8] = {
-    [0] = OPCODE(0, op_xgetbv, NULL),
-    [1] = OPCODE(OP_END, op_xsetbv, NULL),
+    [0] = {.flags = OP_PREFIX, .sub = xgetbv},
+    [1] = {.flags = OP_PREFIX, .sub = xsetbv},
 };
 static const struct opcode swapgs_rdtscp[8] = {
     [0] = OPCODE(OP_O64, op_swapgs, NULL),

@@ -218,11 +218,12 @@ static void deliver_protected(struct soft_cpu *cpu, struct delivery *d)
 	frame_check(cpu, &ss, ss.ar & AR_DB ? sp : (u16)sp, n * width, inner ? ss.selector & 0xfffcu : 0);
 	if (d->target > descriptor_limit(&d->cs))
 		soft_fault_code(cpu, X86_GP, d->ext);
+	if (inner)
+		descriptor_set_accessed(cpu, &desc);
 	sp -= n * width;
 	frame_store(cpu, d->cpl, (u32)(ss.base + (ss.ar & AR_DB ? sp : (u16)sp)), frame, n * width);
 	code_segment_set(cpu, &d->cs, d->cpl);
 	if (inner) {
-		descriptor_set_accessed(cpu, &desc);
 		s->seg[SEG_SS] = descriptor_segment(&desc);
 		if (vm)
 			for (unsigned seg = SEG_ES; seg <= SEG_GS; seg++)

@@ -2,10 +2,12 @@
 /* The software MMU: TLB fills through the page walker, and the slow paths of every access.
  *
  *  1. A TLB entry maps 4 KiB, whatever the guest's page size; the size is remembered for INVLPG.
- *  2. tag[ACCESS_WRITE] is filled only when the guest's dirty flag and the host's PAGE_DIRTY are both set, so the
- *     fast path never has to set either.
- *  3. TLB_SLOW in a tag: translated, but MMIO, or a page with decoded code.
- *  4. Before anything is written all pages of the access are translated: a fault leaves memory untouched. */
+ *  2. tag[ACCESS_WRITE] is filled only when the guest's dirty flag is set, and without TLB_SLOW only when the host's
+ *     PAGE_DIRTY is too, so the fast path never has to set either.
+ *  3. TLB_SLOW in a tag: translated, but MMIO, or a page with decoded code, or one to be marked PAGE_DIRTY.
+ *  4. What is translated, and when the guest's accessed and dirty flags are set, is a function of the guest's accesses
+ *     alone: neither what code is decoded nor when PAGE_DIRTY is cleared may make an entry come or go.
+ *  5. Before anything is written all pages of the access are translated: a fault leaves memory untouched. */
 #include "vmm/soft/system.h"
 
 #define GPA_GLOBAL  1ull
@@ -38,6 +40,7 @@ void soft_tlb_flush(struct soft_cpu *cpu, bool global_too)
 		}
 		tlb->nr_used = kept;
 	}
+	cpu->fetch_gen++;
 	cpu->exec_gen++;
 	soft_update_key(cpu);
 }
@@ -58,6 +61,7 @@ void soft_tlb_flush_page(struct soft_cpu *cpu, u64 la)
 		}
 		tlb->nr_used = kept;
 	}
+	cpu->fetch_gen++;
 	cpu->exec_gen++;
 	soft_update_key(cpu);
 }
@@ -69,7 +73,7 @@ void soft_tlb_protect(struct soft_cpu *cpu, u64 gpa)
 			struct tlb_entry *e = &cpu->tlbs[t].entry[cpu->tlbs[t].used[n]];
 
 			if (!((e->gpa ^ gpa) & ~PAGE_MASK))
-				e->tag[ACCESS_WRITE] = TLB_EMPTY;
+				e->tag[ACCESS_WRITE] |= TLB_SLOW;
 		}
 }
 
@@ -77,7 +81,7 @@ void soft_tlb_protect_all(struct soft_cpu *cpu)
 {
 	for (unsigned t = 0; t < MMU_COUNT; t++)
 		for (unsigned n = 0; n < cpu->tlbs[t].nr_used; n++)
-			cpu->tlbs[t].entry[cpu->tlbs[t].used[n]].tag[ACCESS_WRITE] = TLB_EMPTY;
+			cpu->tlbs[t].entry[cpu->tlbs[t].used[n]].tag[ACCESS_WRITE] |= TLB_SLOW;
 }
 
 void soft_select_tlb(struct soft_cpu *cpu)
@@ -178,7 +182,7 @@ static struct tlb_entry *tlb_fill(struct soft_cpu *cpu, u64 la, enum access acce
 	if (access == ACCESS_WRITE && slot)
 		*flags |= PAGE_DIRTY;
 	slow_read = slot ? 0 : TLB_SLOW;
-	slow_write = slot && !(*flags & PAGE_CODE) ? 0 : TLB_SLOW;
+	slow_write = slot && (*flags & (PAGE_CODE | PAGE_DIRTY)) == PAGE_DIRTY ? 0 : TLB_SLOW;
 
 	if (unlikely(index == MMU_USER_ALIGN || (cpu->debug_data && soft_debug_page(cpu, la))))
 		slow_read = slow_write = TLB_SLOW;
@@ -186,8 +190,8 @@ static struct tlb_entry *tlb_fill(struct soft_cpu *cpu, u64 la, enum access acce
 		tlb->used[tlb->nr_used++] = (u16)n;
 	e->tag[ACCESS_READ] = page_la | slow_read;
 	e->tag[ACCESS_WRITE] = TLB_EMPTY;
-	if (access == ACCESS_WRITE || (slot && page.dirty && (*flags & PAGE_DIRTY) &&
-				       paging_permits(&cpu->paging, &page, walk_rights(index) | PAGING_WRITE)))
+	if (access == ACCESS_WRITE ||
+	    (slot && page.dirty && paging_permits(&cpu->paging, &page, walk_rights(index) | PAGING_WRITE)))
 		e->tag[ACCESS_WRITE] = page_la | slow_write;
 	e->addend = slot ? (u64)(uintptr_t)(slot->host + (gpa - slot->gpa)) - page_la : 0;
 	e->gpa = gpa | (page.global ? GPA_GLOBAL : 0) | (slot ? GPA_RAM : 0) | (u64)page.page_bits << 1;
@@ -211,11 +215,25 @@ struct piece {
 	bool code; /* a write must look for decoded code */
 };
 
+/* A write through a slow entry: the page becomes dirty, and fast again when nothing else keeps it slow. */
+static void tlb_write_slow(struct soft_cpu *cpu, struct tlb_entry *e, u64 la)
+{
+	u64 gpa = e->gpa & ~PAGE_MASK;
+	const struct memory_slot *slot = memory_slot(cpu->vcpu.mem, gpa);
+	u8 *flags = &slot->flags[(gpa - slot->gpa) >> PAGE_SHIFT];
+
+	*flags |= PAGE_DIRTY;
+	if (!(*flags & PAGE_CODE) && mmu_index(cpu) != MMU_USER_ALIGN && !(cpu->debug_data && soft_debug_page(cpu, la)))
+		e->tag[ACCESS_WRITE] &= ~TLB_SLOW;
+}
+
 static struct piece piece_get(struct soft_cpu *cpu, u64 la, unsigned len, enum access access)
 {
 	struct tlb_entry *e = tlb_get(cpu, la, access);
 	bool ram = e->gpa & GPA_RAM;
 
+	if (access == ACCESS_WRITE && ram && (e->tag[ACCESS_WRITE] & TLB_SLOW))
+		tlb_write_slow(cpu, e, la);
 	return (struct piece){
 	    .host = ram ? (u8 *)(uintptr_t)(la + e->addend) : NULL,
 	    .gpa = (e->gpa & ~PAGE_MASK) | (la & PAGE_MASK),
@@ -387,10 +405,10 @@ void soft_system_store(struct soft_cpu *cpu, u64 la, unsigned size, u64 value)
 
 u64 soft_translate_exec(struct soft_cpu *cpu, u64 la, const u8 **host)
 {
-	u64 page_la = la & ~PAGE_MASK;
+	u64 page_la = la & ~PAGE_MASK, key = cpu->fetch_gen << 1 | (cpu->cpl == 3);
 	unsigned n = (la >> PAGE_SHIFT) % ITLB_SIZE;
 
-	if (cpu->itlb[n].la != page_la || cpu->itlb[n].key != cpu->exec_key) {
+	if (cpu->itlb[n].la != page_la || cpu->itlb[n].key != key) {
 		struct paging_page page;
 
 		if (!x86_canonical(la))
@@ -398,8 +416,14 @@ u64 soft_translate_exec(struct soft_cpu *cpu, u64 la, const u8 **host)
 		if (paging_walk(&cpu->paging, &walk_ops, cpu, la, PAGING_EXEC | (cpu->cpl == 3 ? PAGING_USER : 0),
 				&page))
 			page_fault(cpu, la, page.error);
+		/* Blocks must not be found by RIP alone in a page that is thrown out: else it would depend on how runs
+		 * were cut when that page is walked again. */
+		if (cpu->itlb[n].key >> 1 == cpu->fetch_gen) {
+			cpu->exec_gen++;
+			soft_update_key(cpu);
+		}
 		cpu->itlb[n].la = page_la;
-		cpu->itlb[n].key = cpu->exec_key;
+		cpu->itlb[n].key = key;
 		cpu->itlb[n].gpa = page.gpa & ~PAGE_MASK;
 		cpu->itlb[n].host = memory_host(cpu->vcpu.mem, page.gpa & ~PAGE_MASK, PAGE_SIZE);
 	}

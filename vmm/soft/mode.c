@@ -23,6 +23,11 @@ void soft_mode_changed(struct soft_cpu *cpu)
 		if (!(s->cr0 & CR0_PE) || (s->rflags & RFLAGS_VM))
 			mode |= MODE_REAL;
 	}
+	if (!(mode & MODE_64) && (cpu->code_base != s->seg[SEG_CS].base || cpu->code_limit != s->seg[SEG_CS].limit)) {
+		cpu->code_base = s->seg[SEG_CS].base;
+		cpu->code_limit = s->seg[SEG_CS].limit;
+		cpu->exec_gen++;
+	}
 	cpu->mode = mode;
 	cpu->cpl = s->rflags & RFLAGS_VM ? 3 : s->cr0 & CR0_PE ? x86_cpl(s) : 0;
 	cpu->x87_ok = !(s->cr0 & (CR0_EM | CR0_TS));

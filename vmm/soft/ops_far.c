@@ -131,6 +131,8 @@ static void call_inner(struct soft_cpu *cpu, struct descriptor *code, u64 offset
 	for (unsigned k = 0; k < n; k++)
 		memcpy(frame + k * size, &values[k], size);
 	sp -= n * size;
+	if (!x86_long_mode(s))
+		descriptor_set_accessed(cpu, &ss);
 	struct tlb *tlb = cpu->tlb;
 
 	cpu->tlb = &cpu->tlbs[MMU_KERNEL];
@@ -141,7 +143,6 @@ static void call_inner(struct soft_cpu *cpu, struct descriptor *code, u64 offset
 		s->seg[SEG_SS] = (struct x86_segment){.selector = (u16)cpl, .ar = AR_UNUSABLE | cpl << AR_DPL_SHIFT};
 		set_reg64(cpu, RSP, sp);
 	} else {
-		descriptor_set_accessed(cpu, &ss);
 		s->seg[SEG_SS] = descriptor_segment(&ss);
 		if (DESC_DB(&ss))
 			set_reg32(cpu, RSP, (u32)sp);
@@ -185,7 +186,8 @@ static void far_call(struct soft_cpu *cpu, u16 selector, u64 offset, unsigned si
 		check_direct(cpu, &d);
 	}
 	check_target(cpu, &d, offset);
-	/* Both slots must be writable before the first is written. */
+	/* Both slots and the descriptor must be writable before the first is written. */
+	descriptor_set_accessed(cpu, &d);
 	soft_stack_adjust(cpu, -(s64)size);
 	u64 second = (cpu->mode & MODE_64     ? reg64(cpu, RSP)
 		      : cpu->mode & MODE_SS32 ? reg32(cpu, RSP)
@@ -287,6 +289,7 @@ static void far_return(struct soft_cpu *cpu, struct far_return *r, unsigned size
 			stack_segment_fetch(cpu, r->ss, rpl, X86_GP, &stack);
 	}
 	check_target(cpu, &code, r->rip);
+	descriptor_set_accessed(cpu, &code);
 	if (!outer && !always_stack)
 		soft_stack_adjust(cpu, above + extra);
 	if (!null_ss && (outer || always_stack))

@@ -98,16 +98,18 @@ void op_push_seg(struct soft_cpu *cpu, const struct insn *i)
 
 void op_pop_seg(struct soft_cpu *cpu, const struct insn *i)
 {
-	unsigned seg = opcode_segment(i);
-	u64 rsp = reg64(cpu, RSP);
+	unsigned seg = opcode_segment(i), mode = cpu->mode;
+	u64 rsp = reg64(cpu, RSP) + i->osize;
 	u16 selector = (u16)soft_stack_peek(cpu, 0, i->osize);
 
 	segment_load(cpu, seg, selector);
 	/* A new SS may be of another width: the old one counts for this pop. */
-	if (i->osize == 8 || (cpu->mode & MODE_64))
-		set_reg64(cpu, RSP, rsp + i->osize);
+	if (mode & MODE_64)
+		set_reg64(cpu, RSP, rsp);
+	else if (mode & MODE_SS32)
+		set_reg32(cpu, RSP, (u32)rsp);
 	else
-		soft_stack_adjust(cpu, i->osize);
+		set_reg16(cpu, RSP, (u16)rsp);
 	if (seg == SEG_SS) {
 		cpu->vcpu.regs.interruptibility |= BLOCK_MOV_SS;
 		soft_attention(cpu);

@@ -39,6 +39,12 @@ static s64 step(const struct soft_cpu *cpu, unsigned size)
 	return cpu->vcpu.regs.rflags & RFLAGS_DF ? -(s64)size : (s64)size;
 }
 
+/* Whether a REP must not go on to its next iteration. */
+static inline bool rep_held(const struct soft_cpu *cpu)
+{
+	return unlikely(cpu->vcpu.kick || cpu->rep_single || cpu->vcpu.regs.pending_db);
+}
+
 /* Stops a REP between iterations: the instruction isn't retired and runs on when the vCPU does. */
 static void rep_interrupt(struct soft_cpu *cpu)
 {
@@ -59,7 +65,7 @@ static void repeat(struct soft_cpu *cpu, const struct insn *i, void (*once)(stru
 		reg_set(cpu, RCX, i->asize, reg_get(cpu, RCX, i->asize) - 1);
 		if (compare && flag_zf(&cpu->flags) != !!(i->flags & INSN_REP))
 			return;
-		if (unlikely(cpu->vcpu.kick || cpu->rep_single) && reg_get(cpu, RCX, i->asize)) {
+		if (rep_held(cpu) && reg_get(cpu, RCX, i->asize)) {
 			rep_interrupt(cpu);
 			return;
 		}
@@ -151,7 +157,7 @@ BULK_STOS(64)
 		while (reg64(cpu, RCX)) {                                                                \
 			movs##bits(cpu, i);                                                              \
 			set_reg64(cpu, RCX, reg64(cpu, RCX) - 1);                                        \
-			if (unlikely(cpu->vcpu.kick) && reg64(cpu, RCX)) {                               \
+			if (rep_held(cpu) && reg64(cpu, RCX)) {                                          \
 				rep_interrupt(cpu);                                                      \
 				return;                                                                  \
 			}                                                                                \
@@ -173,7 +179,7 @@ BULK_STOS(64)
 		while (reg64(cpu, RCX)) {                                                                \
 			stos##bits(cpu, i);                                                              \
 			set_reg64(cpu, RCX, reg64(cpu, RCX) - 1);                                        \
-			if (unlikely(cpu->vcpu.kick) && reg64(cpu, RCX)) {                               \
+			if (rep_held(cpu) && reg64(cpu, RCX)) {                                          \
 				rep_interrupt(cpu);                                                      \
 				return;                                                                  \
 			}                                                                                \

@@ -49,6 +49,8 @@ static inline void settle(struct soft_cpu *cpu, const struct block *b, const str
 		cpu->retired_not = false;
 		vcpu->insns--;
 		vcpu->regs.rip = b->rip + i[-1].offset;
+		/* Going on is no new beginning: no instruction breakpoint (SDM 3B 18.3.1.1). */
+		vcpu->regs.rflags |= RFLAGS_RF;
 	}
 }
 
@@ -115,6 +117,8 @@ static void step(struct soft_cpu *cpu)
 	cpu->rep_single = false;
 	if (trap && !cpu->no_step_trap)
 		s->pending_db |= BIT(14); /* BS */
+	if (s->pending_db && s->activity == ACTIVITY_HLT)
+		s->activity = ACTIVITY_ACTIVE;
 }
 
 /* Whether the machine is wanted now; else the next instruction may run. */
@@ -162,6 +166,7 @@ static void unwind(struct soft_cpu *cpu)
 	cpu->vcpu.insns = cpu->insns_base + (u64)(cpu->cur - cpu->first);
 	cpu->vcpu.regs.rip = insn_rip(cpu, cpu->cur);
 	cpu->retired_not = cpu->rep_single = false;
+	cpu->vcpu.regs.pending_db = 0; /* data breakpoints are reported when the instruction completes */
 	soft_select_tlb(cpu);
 	soft_stand_between(cpu);
 }
@@ -215,6 +220,7 @@ static void soft_regs_changed(struct vcpu *vcpu)
 static void soft_memory_changed(struct vcpu *vcpu, u64 gpa, u64 len)
 {
 	block_invalidate(soft_cpu(vcpu), gpa, len);
+	soft_end_block(soft_cpu(vcpu));
 }
 
 static void soft_dirty_reset(struct vcpu *vcpu)
@@ -248,7 +254,7 @@ static int soft_vcpu_create(struct machine *m, unsigned id, struct vcpu **vcpu, 
 	cpu->vcpu.engine = &soft_engine;
 	for (unsigned t = 0; t < MMU_COUNT; t++)
 		memset(cpu->tlbs[t].entry, 0xff, sizeof(cpu->tlbs[t].entry));
-	cpu->exec_gen = 1;
+	cpu->exec_gen = cpu->fetch_gen = 1;
 	x86_state_reset(&cpu->vcpu.regs);
 	ret = block_cache_create(cpu, err);
 	if (ret) {

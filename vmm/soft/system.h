@@ -143,6 +143,7 @@ struct block {
 	u64 gpa;      /* where its first byte is */
 	u64 gpa2;     /* the page its last instruction runs on into, or ~0 */
 	u64 next_rip; /* behind the last instruction */
+	u64 limit;    /* of CS outside 64-bit mode */
 	struct block *hash_next;
 	struct block *page_next[2]; /* in the lists of its one or two pages */
 	u32 mode;
