@@ -40,6 +40,12 @@ static unsigned zydis_length(const u8 *bytes, unsigned len, ZydisDecodedInstruct
 	return status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ? TOO_LONG : 0;
 }
 
+static bool is_prefix(unsigned bits, u8 b)
+{
+	return b == 0xf0 || b == 0xf2 || b == 0xf3 || (b & 0xe7) == 0x26 || (b >= 0x64 && b <= 0x67) ||
+	       (bits == 64 && (b & 0xf0) == 0x40);
+}
+
 /* Where the two may differ:
  *  1. The decoder takes PREFETCH and PREFETCHW (0F 0D) for the NOPs they are on processors without them.
  *  2. What Zydis calls UD0 and UD1 is undefined by design, and so is RSM outside of system-management mode. */
