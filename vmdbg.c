@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* main() and the table of commands. */
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "cmd/cmd.h"
 
@@ -50,9 +53,24 @@ static int help(int argc, char **argv)
 	return command->run(2, (char *[]){argv[1], option, NULL});
 }
 
+/* Opens what the caller closed of stdin, stdout and stderr: the trace must not get one of their numbers. */
+static void open_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command;
+
+	open_standard_files();
+	signal(SIGXFSZ, SIG_IGN); /* a limit of file size is an error of write() like others */
 
 	if (argc < 2) {
 		print_help(stderr);

@@ -11,12 +11,13 @@
 /* Exit statuses; docs/vmdbg.1 documents them. */
 enum exit_status {
 	STATUS_OK = 0,
-	STATUS_USAGE = 2,    /* bad usage or input, output that can't be written */
-	STATUS_CRASHED = 4,  /* record, run: the guest panicked or shut down in a triple fault */
-	STATUS_DIVERGED = 6, /* replay: not equal to the recording */
-	STATUS_DAMAGED = 8,  /* replay, trace verify: damaged or cut-off trace */
-	STATUS_UNMET = 10,   /* replay: --expect not met */
-	STATUS_FAULT = 70,   /* a fault of our own */
+	STATUS_USAGE = 2,         /* bad usage or input, output that can't be written */
+	STATUS_CRASHED = 4,       /* record, run: the guest panicked or shut down in a triple fault */
+	STATUS_DIVERGED = 6,      /* replay: not equal to the recording */
+	STATUS_DAMAGED = 8,       /* replay, trace verify: damaged or cut-off trace */
+	STATUS_UNMET = 10,        /* replay: --expect not met */
+	STATUS_FAULT = 70,        /* a fault of our own */
+	STATUS_INTERRUPTED = 130, /* replay: a signal ended it before the recording's end */
 };
 
 struct command {

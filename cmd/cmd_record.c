@@ -23,7 +23,9 @@ struct recording {
 	struct trace_writer *writer; /* NULL: vmdbg run */
 	struct recorder *recorder;
 	char *output;
-	char *what; /* the kernel */
+	char *kept;    /* where the trace is when its end could not be written */
+	bool finished; /* the trace is whole and in its place */
+	char *what;    /* the kernel */
 	struct error err;
 };
 
@@ -122,8 +124,10 @@ static int finish_trace(struct recording *r)
 	if (rc)
 		return rc;
 	guest_figures(&r->guest);
+	r->kept = strdup(trace_writer_path(r->writer));
 	rc = trace_writer_close(r->writer, &r->err);
 	r->writer = NULL;
+	r->finished = !rc;
 	if (!rc && !stat(r->output, &st))
 		r->guest.figures.trace_bytes = st.st_size;
 	return rc;
@@ -140,14 +144,15 @@ static int run_guest(struct recording *r)
 		return rc;
 	r->guest.recorder = r->recorder;
 	rc = guest_run(&r->guest);
-	finish = guest_finish(&r->guest, &console);
+	/* The recorder may run the guest a little further: its console and the signals are still needed. */
 	if (record) {
 		int trace = finish_trace(r);
 
 		rc = rc ? rc : trace;
-	} else if (rc) {
-		error_set(&r->err, rc, "the machine stopped: %s", strerror(-rc));
 	}
+	if (rc && !r->err.text[0])
+		error_set(&r->err, rc, "the machine stopped: %s", strerror(-rc));
+	finish = guest_finish(&r->guest, &console);
 	if (rc || !finish)
 		return rc;
 	r->err = console;
@@ -162,9 +167,9 @@ static void print_summary(const struct recording *r)
 	fflush(stdout);
 	if (r->guest.console.tty && r->guest.console.column)
 		fputc('\n', stderr);
-	fprintf(stderr, "vmdbg: %s: %s: %s instructions, %s of guest time, in %.1f s (%.1f MIPS)", r->what,
-		end_sentence(r->m->end), format_count(a, f->insns), format_ns(b, f->guest_ns), f->seconds,
-		figures_mips(f));
+	fprintf(stderr, "vmdbg: %s: %s, at RIP 0x%llx: %s instructions, %s of guest time, in %.1f s (%.1f MIPS)",
+		r->what, end_sentence(r->m->end), (unsigned long long)r->m->vcpu[0]->regs.rip,
+		format_count(a, f->insns), format_ns(b, f->guest_ns), f->seconds, figures_mips(f));
 	if (r->recorder)
 		fprintf(stderr, "; %s events; %s has %s", format_count(c, f->events), r->output,
 			format_bytes(d, f->trace_bytes));
@@ -180,6 +185,7 @@ static int print_json(const struct recording *r, int status)
 	json_object_set_new(j, "memory_bytes", json_integer(r->m->config.ram));
 	json_object_set_new(j, "end", json_string(machine_end_name(r->m->end)));
 	json_object_set_new(j, "end_code", json_integer(r->m->end_code));
+	json_object_set_new(j, "rip", json_sprintf("0x%llx", (unsigned long long)r->m->vcpu[0]->regs.rip));
 	json_object_set_new(j, "exit_status", json_integer(status));
 	if (r->recorder)
 		json_object_set_new(j, "trace", figures_json_text(r->output));
@@ -202,6 +208,8 @@ static int record(struct recording *r, bool with_trace)
 	int status, rc = with_trace ? choose_output(r) : 0;
 
 	if (!rc)
+		rc = options_check_outputs(&r->o, &r->err);
+	if (!rc)
 		rc = make_machine(r);
 	if (!rc && with_trace)
 		rc = start_trace(r);
@@ -211,6 +219,8 @@ static int record(struct recording *r, bool with_trace)
 		status = complain_error(&r->err, rc);
 		if (r->writer)
 			abandon_trace(r);
+		else if (r->kept && access(r->kept, F_OK) == 0 && !r->finished)
+			complain("what was recorded is in %s", r->kept);
 		return status;
 	}
 	status = guest_status(&r->guest);
@@ -229,6 +239,7 @@ static void release(struct recording *r)
 	session_free(&r->session);
 	options_free(&r->o);
 	free(r->output);
+	free(r->kept);
 	free(r->what);
 }
 

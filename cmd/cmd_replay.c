@@ -32,11 +32,14 @@ struct replay {
 static int set_up(struct replay *r)
 {
 	const struct options *o = &r->o;
-	int rc = trace_open(&r->reader, o->file, 0, &r->err);
+	int rc = options_check_outputs(o, &r->err);
+
+	if (!rc)
+		rc = trace_open(&r->reader, o->file, 0, &r->err);
 
 	if (!rc)
 		rc = session_load(&r->session, r->reader, o->kernel, o->initrd, o->disk, &r->err);
-	if (rc && r->reader && r->reader->state != TRACE_WHOLE) {
+	if (rc == -EBADMSG && r->reader && r->reader->state != TRACE_WHOLE) {
 		error_set(&r->err, -EBADMSG, "%s: %s: nothing of it can be replayed", o->file, r->reader->damage.text);
 		return -EBADMSG;
 	}
@@ -121,6 +124,11 @@ static int judge(struct replay *r)
 		return STATUS_DAMAGED;
 	case REPLAY_EQUAL:
 	case REPLAY_STOPPED:
+		if (r->result == REPLAY_STOPPED && r->guest.cancelled) {
+			snprintf(r->text, sizeof(r->text), "%s: interrupted before the recording's end; equal so far",
+				 r->o.file);
+			return STATUS_INTERRUPTED;
+		}
 		c = unmet(r);
 		if (!c)
 			return STATUS_OK;
@@ -143,6 +151,8 @@ static const char *result_name(int status, enum replay_result result)
 		return "diverged";
 	case STATUS_DAMAGED:
 		return "damaged";
+	case STATUS_INTERRUPTED:
+		return "interrupted";
 	default:
 		return "error";
 	}
@@ -162,10 +172,12 @@ static void print_summary(const struct replay *r, int status)
 		fputs(r->report, stderr);
 	if (r->o.quiet || (status != STATUS_OK && status != STATUS_UNMET))
 		return;
-	fprintf(stderr, "vmdbg: %s: %s: %s instructions, %s of guest time, %s events, in %.1f s (%.1f MIPS); %s\n",
-		r->o.file, r->result == REPLAY_EQUAL ? "equal to the recording" : "stopped early, equal so far",
-		format_count(a, f->insns), format_ns(b, f->guest_ns), format_count(c, f->events), f->seconds,
-		figures_mips(f), how_it_ended(r));
+	fprintf(
+	    stderr,
+	    "vmdbg: %s: %s: %s instructions, %s of guest time, %s events, in %.1f s (%.1f MIPS); %s, at RIP 0x%llx\n",
+	    r->o.file, r->result == REPLAY_EQUAL ? "equal to the recording" : "stopped early, equal so far",
+	    format_count(a, f->insns), format_ns(b, f->guest_ns), format_count(c, f->events), f->seconds,
+	    figures_mips(f), how_it_ended(r), (unsigned long long)r->m->vcpu[0]->regs.rip);
 }
 
 static int print_json(const struct replay *r, int status)
@@ -177,6 +189,8 @@ static int print_json(const struct replay *r, int status)
 	json_object_set_new(j, "exit_status", json_integer(status));
 	json_object_set_new(j, "end", json_string(machine_end_name(r->end)));
 	json_object_set_new(j, "end_code", json_integer(r->end_code));
+	if (r->m)
+		json_object_set_new(j, "rip", json_sprintf("0x%llx", (unsigned long long)r->m->vcpu[0]->regs.rip));
 	if (r->what)
 		json_object_set_new(j, "kernel", figures_json_text(r->what));
 	if (r->text[0])
@@ -290,7 +304,8 @@ const struct command cmd_replay = {
 	     "\n"
 	     "Exit status: 0 equal to the recording, whatever the guest's end was; 6 it differs (a report\n"
 	     "is on stderr); 8 the trace is damaged or cut off, and was replayed as far as it is whole;\n"
-	     "10 --expect is not met; 2 bad usage or input; 70 a fault of vmdbg itself.\n",
+	     "10 --expect is not met; 130 interrupted before the recording's end; 2 bad usage or input;\n"
+	     "70 a fault of vmdbg itself.\n",
     .examples = "  vmdbg replay boot.vmt\n"
 		"  vmdbg replay --until insns:1.5G boot.vmt\n"
 		"  vmdbg replay --quiet --expect panic --junit result.xml crash.vmt\n"

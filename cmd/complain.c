@@ -7,14 +7,18 @@
 
 void complain(const char *fmt, ...)
 {
+	char text[5000];
 	va_list ap;
 
 	fflush(stdout);
-	fputs("vmdbg: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	/* Names from traces and folders may hold anything: a sentence is one line. */
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
+	fprintf(stderr, "vmdbg: %s\n", text);
 }
 
 int complain_error(const struct error *err, int code)

@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
+
+#define SIGNAL_WAIT_MS 1000
 
 void console_init(struct console *c, int fd)
 {
@@ -23,6 +26,14 @@ int console_open(struct console *c, const char *path, struct error *err)
 	return 0;
 }
 
+/* After a signal, which asks for an end: a reader that takes nothing must not hold it up. */
+static bool writable(const struct console *c)
+{
+	struct pollfd p = {.fd = c->fd, .events = POLLOUT};
+
+	return poll(&p, 1, SIGNAL_WAIT_MS) != 0;
+}
+
 int console_flush(struct console *c)
 {
 	size_t done = 0;
@@ -30,21 +41,23 @@ int console_flush(struct console *c)
 
 	while (done < c->len && !c->broken) {
 		n = write(c->fd, c->buf + done, c->len - done);
-		if (n < 0 && errno == EINTR)
-			continue;
+		if (n < 0 && errno == EINTR) {
+			if (writable(c))
+				continue;
+			errno = EPIPE;
+		}
 		if (n < 0 && errno == EAGAIN) {
 			usleep(1000);
 			continue;
 		}
 		if (n < 0) {
 			c->broken = true;
-			c->len = 0;
-			return -errno;
+			c->code = -errno;
 		}
 		done += n;
 	}
 	c->len = 0;
-	return 0;
+	return c->code;
 }
 
 int console_close(struct console *c)

@@ -29,6 +29,7 @@ struct console {
 	bool owned;  /* close fd */
 	bool tty;    /* fd is a terminal: every byte goes out at once */
 	bool broken; /* the reader went away: nothing more is written */
+	int code;    /* why: a negative errno */
 	bool column; /* the terminal's cursor is not at a line's beginning */
 	u64 bytes;   /* from the guest */
 	u8 buf[CONSOLE_BUF];

@@ -32,6 +32,7 @@ static void on_signal(int sig)
 }
 
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+static struct sigaction before[ARRAY_SIZE(signals)];
 
 static void signals_take(struct machine *m)
 {
@@ -39,8 +40,11 @@ static void signals_take(struct machine *m)
 
 	signalled = 0;
 	running = m;
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		sigaction(signals[i], &sa, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		sigaction(signals[i], &sa, &before[i]);
+		if (signals[i] == SIGHUP && before[i].sa_handler == SIG_IGN) /* nohup */
+			sigaction(signals[i], &before[i], NULL);
+	}
 	signal(SIGPIPE, SIG_IGN);
 }
 
@@ -48,7 +52,7 @@ static void signals_release(void)
 {
 	running = NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		signal(signals[i], SIG_DFL);
+		sigaction(signals[i], &before[i], NULL);
 }
 
 /* --- what the console and the clock tell --- */

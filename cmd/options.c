@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #define RUNS (OPT_RECORD | OPT_RUN)
@@ -355,4 +356,34 @@ struct condition *options_find(struct condition *list, unsigned nr, enum conditi
 		if (list[i].kind == kind)
 			return &list[i];
 	return NULL;
+}
+
+/* --- outputs that would destroy inputs --- */
+
+static bool same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return a && b && !stat(a, &x) && !stat(b, &y) && S_ISREG(x.st_mode) && x.st_dev == y.st_dev &&
+	       x.st_ino == y.st_ino;
+}
+
+int options_check_outputs(const struct options *o, struct error *err)
+{
+	const char *inputs[] = {o->file, o->kernel, o->initrd, o->disk};
+	const struct {
+		const char *option, *path;
+	} outputs[] = {{"-o", o->output}, {"--serial", o->serial_path}, {"--junit", o->junit}};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(outputs); i++) {
+		for (unsigned k = 0; k < ARRAY_SIZE(inputs); k++)
+			if (same_file(outputs[i].path, inputs[k]))
+				return error_set(err, -EINVAL, "%s %s: that is the input %s; name another file",
+						 outputs[i].option, outputs[i].path, inputs[k]);
+		for (unsigned k = 0; k < i; k++)
+			if (same_file(outputs[i].path, outputs[k].path))
+				return error_set(err, -EINVAL, "%s %s: that is where %s goes; name another file",
+						 outputs[i].option, outputs[i].path, outputs[k].option);
+	}
+	return 0;
 }

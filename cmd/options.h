@@ -60,4 +60,7 @@ char *options_default_output(const char *kernel);
 /* The condition of that kind in a list, or NULL. */
 struct condition *options_find(struct condition *list, unsigned nr, enum condition_kind kind);
 
+/* Refuses an output (-o, --serial file:, --junit) that is one of the command's own input files: -EINVAL. */
+int options_check_outputs(const struct options *o, struct error *err);
+
 #endif

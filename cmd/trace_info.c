@@ -215,7 +215,7 @@ static json_t *end_json(const struct info *info)
 	json_object_set_new(j, "exit_status", json_integer(end_status(info->end.reason, info->end.code)));
 	json_object_set_new(j, "position", json_integer(info->end.mark.insns));
 	json_object_set_new(j, "conditional_branches", json_integer(info->end.mark.branches));
-	json_object_set_new(j, "rip", json_integer(info->end.mark.rip));
+	json_object_set_new(j, "rip", json_sprintf("0x%llx", (unsigned long long)info->end.mark.rip));
 	json_object_set_new(j, "guest_ns", json_integer(info->end.ns));
 	json_object_set_new(j, "events", json_integer(info->end.events));
 	json_object_set_new(j, "console_bytes", json_integer(info->end.console));

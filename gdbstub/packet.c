@@ -101,7 +101,7 @@ enum packet_event packet_feed(struct packet_parser *p, u8 byte)
 	case PARSE_ESCAPE:
 		return feed_data(p, byte);
 	case PARSE_SUM1:
-		p->given = digit << 4;
+		p->given = (unsigned)digit << 4;
 		p->overflow |= digit < 0;
 		p->state = PARSE_SUM2;
 		return PACKET_NONE;

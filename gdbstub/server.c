@@ -29,6 +29,7 @@ struct gdb_server {
 	u8 queue[QUEUE_SIZE];
 	size_t head, tail; /* bytes read and not yet fed to the stub */
 	bool gone;         /* nothing more will come from the client */
+	bool heard;        /* something came */
 	atomic_bool send_failed;
 
 	pthread_t watcher;
@@ -39,16 +40,19 @@ struct gdb_server {
 	bool detached_run; /* no client: any that comes ends the run */
 };
 
-/* Reads what is there. */
+static void queue_compact(struct gdb_server *s)
+{
+	if (s->head == s->tail)
+		s->head = s->tail = 0;
+}
+
+/* Reads what is there; the queue is not full. */
 static void client_read(struct gdb_server *s)
 {
 	ssize_t n;
 
-	if (s->head == s->tail)
-		s->head = s->tail = 0;
-	if (s->tail == QUEUE_SIZE)
-		return;
 	n = recv(s->client, s->queue + s->tail, QUEUE_SIZE - s->tail, MSG_DONTWAIT);
+	s->heard |= n > 0;
 	if (n > 0)
 		s->tail += n;
 	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
@@ -128,15 +132,17 @@ static void watch_listener(struct gdb_server *s, struct watch *w)
 /* Until watch_end(). A queue that is full, a client that is gone and an event that was seen are not polled again. */
 static void watch_run(struct gdb_server *s)
 {
-	struct watch w = {.scanned = s->head};
+	struct watch w = {0};
 
+	queue_compact(s);
+	w.scanned = s->head;
 	watch_scan(s, &w);
 	for (;;) {
 		bool input = s->client >= 0 && !s->gone && s->tail < QUEUE_SIZE;
 		struct pollfd fds[] = {
 		    {.fd = s->watch_end_event, .events = POLLIN},
 		    {.fd = input ? s->client : -1, .events = POLLIN},
-		    {.fd = w.interrupt ? -1 : s->listener.fd, .events = POLLIN},
+		    {.fd = w.interrupt || (s->client >= 0 && !input) ? -1 : s->listener.fd, .events = POLLIN},
 		    {.fd = w.interrupt ? -1 : s->stop_event, .events = POLLIN},
 		};
 
@@ -236,7 +242,7 @@ static enum stub_state serve_client(struct gdb_server *s)
 	enum stub_state state = STUB_OPEN;
 
 	s->head = s->tail = 0;
-	s->gone = false;
+	s->gone = s->heard = false;
 	atomic_store(&s->send_failed, false);
 	stub_attach(s->stub, &io);
 	while (state == STUB_OPEN && !atomic_load(&s->send_failed)) {
@@ -244,6 +250,7 @@ static enum stub_state serve_client(struct gdb_server *s)
 			state = stub_feed(s->stub, &s->queue[s->head++], 1);
 			continue;
 		}
+		queue_compact(s);
 		if (s->gone || !wait_input(s))
 			break;
 	}
@@ -288,7 +295,7 @@ int gdb_server_serve(struct gdb_server *s, struct error *err)
 		running = s->options.run_detached && state == STUB_DETACHED;
 		if (state == STUB_KILLED)
 			return GDB_SERVER_KILLED;
-		if (s->options.once)
+		if (s->options.once && s->heard) /* not one that only looked whether someone listens */
 			break;
 	}
 	return GDB_SERVER_STOPPED;

@@ -633,7 +633,7 @@ static void check_end(struct replayer *rp)
 enum replay_result replayer_finish(struct replayer *rp)
 {
 	struct machine *m = rp->m;
-	bool stopped = m->end == END_NONE || m->end == END_USER || m->end == END_UNTIL || m->end == END_PANIC;
+	bool stopped = m->end == END_NONE || m->end == END_USER || m->end == END_UNTIL;
 
 	if (rp->result == REPLAY_RUNNING) {
 		/* The caller's own condition was met first. */

@@ -125,7 +125,7 @@ static int writer_open_new(struct trace_writer *w, struct error *err)
 
 static int writer_open_over(struct trace_writer *w, struct error *err)
 {
-	struct stat st;
+	struct stat st, now;
 	char *real;
 
 	if (!stat(w->path, &st)) {
@@ -147,7 +147,9 @@ static int writer_open_over(struct trace_writer *w, struct error *err)
 		return directory_error(w->path, err);
 	if (w->fd < 0)
 		return error_set(err, -errno, "cannot create %s: %s", w->partial, strerror(errno));
-	if (flock(w->fd, LOCK_EX | LOCK_NB))
+	/* Another recorder may have ended, and moved what was opened into place, before the lock was taken. */
+	if (flock(w->fd, LOCK_EX | LOCK_NB) || fstat(w->fd, &st) || stat(w->partial, &now) || st.st_ino != now.st_ino ||
+	    st.st_dev != now.st_dev)
 		return error_set(err, -EBUSY, "%s is being written by another recorder", w->partial);
 	if (ftruncate(w->fd, 0))
 		return error_set(err, -errno, "cannot write %s: %s", w->partial, strerror(errno));

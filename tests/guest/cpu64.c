@@ -133,7 +133,7 @@ static void segments(void)
 	EXPECT("call gate not present: #NP(sel)", VEC_NP, 0x90, "lcall *%0" : : "m"(far) : "rax");
 }
 
-static u64 log_ip[16], log_dr6[16];
+static u64 log_ip[16], log_dr6[16], log_flags[16];
 static unsigned logged;
 
 /* Traps of #DB and #BP are noted and the code goes on; an execution breakpoint steps over itself with RF. */
@@ -143,6 +143,7 @@ static bool debug_hook(struct frame *f)
 		return false;
 	if (logged < ARRAY_SIZE(log_ip)) {
 		log_ip[logged] = f->ip;
+		log_flags[logged] = f->flags;
 		log_dr6[logged++] = READ_DR(6);
 	}
 	WRITE_DR(6, 0xffff0ff0);
@@ -188,6 +189,16 @@ static void debug(void)
 	    : "rcx", "cc", "memory");
 	claim("rep stops after each iteration under TF",
 	      logged >= 3 && log_ip[0] == log_ip[1] && log_ip[1] != log_ip[2]);
+	if (!under_tcg()) {
+		claim("the trap between iterations pushes RF", (log_flags[0] & log_flags[1] & ~log_flags[2]) & FLAG_RF);
+		logged = 0;
+		asm volatile("lea 1f(%%rip), %0; pushfq; orl $0x100, (%%rsp); popfq; hlt; 1: pushfq;"
+			     "andl $~0x100, (%%rsp); popfq; nop"
+			     : "=r"(a)
+			     :
+			     : "cc", "memory");
+		claim("hlt under TF: the trap ends the halt", logged >= 1 && log_ip[0] == a);
+	}
 
 	/* Execution breakpoint. */
 	asm volatile("lea 1f(%%rip), %0; jmp 2f; 1: inc %%eax; ret; 2:" : "=r"(a));

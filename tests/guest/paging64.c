@@ -306,6 +306,26 @@ static void user(void)
 	claim_user_fault("fetch, not present: #PF(14h)", 0x14);
 }
 
+/* An instruction that runs from one page into the next, when both are the same one in memory. */
+static void code_across(void)
+{
+	u64 page = page_alloc();
+	static const u8 head[] = {0xb8, 0x11, 0x22}, tail[] = {0x33, 0x44, 0xc3}; /* mov $0x44332211, %eax; ret */
+	u32 first, second;
+
+	memcpy((u8 *)page + 4093, head, sizeof(head));
+	memcpy((u8 *)page, tail, sizeof(tail));
+	set(V2, page | PTE_P | PTE_W);
+	set(V2 + 4096, page | PTE_P | PTE_W);
+	asm volatile("call *%1" : "=a"(first) : "r"(V2 + 4093) : "memory");
+	*(volatile u8 *)page = 0x55;
+	asm volatile("call *%1" : "=a"(second) : "r"(V2 + 4093) : "memory");
+	claim("a page mapped twice in a row: code across its end is changed",
+	      first == 0x44332211 && second == 0x44552211);
+	set(V2, 0);
+	set(V2 + 4096, 0);
+}
+
 static void smep_smap(void)
 {
 	u32 r[4];
@@ -468,6 +488,7 @@ void kmain(void)
 	protection();
 	sizes();
 	user();
+	code_across();
 	smep_smap();
 	global_pages();
 	pcid();

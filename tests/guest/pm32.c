@@ -165,6 +165,24 @@ static void segments(void)
 		     :
 		     : "cc", "memory");
 	claim("16-bit code: operand size, 66h turns it round", r == 0xffff2340 && f == 0xffff1234);
+
+	/* Two far functions at the same offset of two code segments: mov $1 or $2, %eax; lret. */
+	static const u8 one[] = {0xb8, 1, 0, 0, 0, 0xcb}, two[] = {0xb8, 2, 0, 0, 0, 0xcb};
+	memcpy((void *)0x8100, one, sizeof(one));
+	memcpy((void *)0x8200, two, sizeof(two));
+	gdt[17] = DESC(0x100, 0xfffff, 0x9b, 0xc); /* 88h */
+	asm volatile("lcall $8, $0x8100; mov %%eax, %0; lcall $0x88, $0x8100" : "=&r"(r), "=a"(f) : : "memory");
+	claim("the same offset under another CS base", r == 1 && f == 2);
+
+	/* From a 32-bit to a 16-bit stack (90h). */
+	gdt[18] = DESC(0, 0xfffff, 0x93, 8);
+	*(u32 *)0x1fffc = 0x90;
+	asm volatile("mov %%ss, %%ecx; mov %%esp, %%edx; mov $0x1fffc, %%esp; pop %%ss; mov %%esp, %0; mov %%ecx, %%ss;"
+		     "mov %%edx, %%esp"
+		     : "=a"(r)
+		     :
+		     : "ecx", "edx", "memory");
+	claim_eq("pop ss counts in the width of the old stack", r, 0x20000);
 }
 
 struct user_entry {

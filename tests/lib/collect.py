@@ -48,8 +48,11 @@ def stem(path):
 
 def run(argv, timeout):
     """Output and exit status; status None after a timeout. The child's process group dies with it."""
-    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                             start_new_session=True)
+    try:
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                 start_new_session=True)
+    except OSError as e:
+        return str(e), 127
     try:
         out, _ = child.communicate(timeout=timeout)
         return out.decode("utf-8", "replace"), child.returncode
@@ -92,7 +95,8 @@ def run_unit(path):
 
 def run_script(path):
     result = Result(stem(path))
-    text, status = run([path], TIMEOUT["script"])
+    argv = [sys.executable, path] if path.endswith(".py") else ["sh", path] if path.endswith(".sh") else [path]
+    text, status = run(argv, TIMEOUT["script"])
     result.output = text
     for line in text.splitlines():
         if line.startswith("ok "):
