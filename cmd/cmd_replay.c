@@ -32,10 +32,7 @@ struct replay {
 static int set_up(struct replay *r)
 {
 	const struct options *o = &r->o;
-	int rc = options_check_outputs(o, &r->err);
-
-	if (!rc)
-		rc = trace_open(&r->reader, o->file, 0, &r->err);
+	int rc = trace_open(&r->reader, o->file, 0, &r->err);
 
 	if (!rc)
 		rc = session_load(&r->session, r->reader, o->kernel, o->initrd, o->disk, &r->err);
@@ -277,7 +274,9 @@ static int run_replay(int argc, char **argv)
 		return STATUS_FAULT;
 	}
 	session_init(&r->session);
-	if (options_parse(&r->o, OPT_REPLAY, "TRACE", argc, argv, &r->err)) {
+	/* Not even the report of an error may be written over an input. */
+	if (options_parse(&r->o, OPT_REPLAY, "TRACE", argc, argv, &r->err) ||
+	    (!r->o.help && options_check_outputs(&r->o, &r->err))) {
 		complain("%s", r->err.text);
 		status = STATUS_USAGE;
 	} else if (r->o.help) {

@@ -9,23 +9,31 @@
 
 #include "cmd/terminal.h"
 
-#define SLICE_INSNS 8000000ull /* between looks at status and signals */
+#define SLICE_INSNS  8000000ull /* between looks at status and signals */
+#define SIGNAL_TWICE 0.2        /* seconds: signals closer together are one */
 
 /* --- signals: the one machine that this process runs --- */
 
 static struct machine *volatile running;
 static volatile sig_atomic_t signalled;
+static double signalled_at;
 
 static void on_signal(int sig)
 {
 	struct machine *m = running;
+	double now = host_seconds(); /* clock_gettime() is async-signal-safe */
 
-	if (signalled) { /* the second one: at once */
+	if (signalled) {
+		/* One request may come twice: timeout(1) signals the process and its group, a closing terminal too. */
+		if (now - signalled_at < SIGNAL_TWICE)
+			return;
+		/* The second one: at once. */
 		terminal_restore();
 		signal(sig, SIG_DFL);
 		raise(sig);
 		return;
 	}
+	signalled_at = now;
 	signalled = sig;
 	if (m)
 		machine_interrupt(m);

@@ -2,12 +2,12 @@
 /* The base image of a machine's disk: a file of the host while recording, and while replaying what the trace holds of it.
  *
  * Recording keeps each block of the image in the trace when the guest reads it for the first time, so a trace needs the
- * image no more, and costs only what was read. What the guest writes never reaches the image (vmm/dev/block.h). */
+ * image no more, and costs only what was read. What the guest writes never reaches the image (vmm/block.h). */
 #ifndef REPLAY_DISK_H
 #define REPLAY_DISK_H
 
 #include "traces/trace.h"
-#include "vmm/dev/block.h"
+#include "vmm/block.h"
 
 struct disk;
 

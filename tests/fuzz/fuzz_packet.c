@@ -54,8 +54,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t len)
 		fake.live = data[0] & 4;
 		fake.ops.reversible = data[0] & 8;
 	}
+	stub = stub_new(&fake.target, &options);
 	if (!stub)
-		stub = stub_new(&fake.target, &options);
+		return 0;
 	stub_attach(stub, &io);
 	for (size_t at = 1; at < len;) {
 		const u8 *sep = memchr(data + at, 0xff, len - at);
@@ -67,7 +68,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t len)
 			stub_attach(stub, &io);
 		at += n + 1;
 	}
-	stub_detach(stub);
+	stub_free(stub);
 	if (fake.target.breaks)
 		abort();
 	return 0;

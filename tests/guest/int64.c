@@ -317,13 +317,24 @@ static void conditions(void)
 			u64 moved = 0, jumped = 0;
 
 			switch (cc) {
+				/* clang-format off */
 				CC(0, "o")
 				CC(1, "no")
 				CC(2, "b")
 				CC(3, "ae")
 				CC(4, "e")
-				CC(5, "ne") CC(6, "be") CC(7, "a") CC(8, "s") CC(9, "ns") CC(10, "p") CC(11, "np")
-				    CC(12, "l") CC(13, "ge") CC(14, "le") CC(15, "g")
+				CC(5, "ne")
+				CC(6, "be")
+				CC(7, "a")
+				CC(8, "s")
+				CC(9, "ns")
+				CC(10, "p")
+				CC(11, "np")
+				CC(12, "l")
+				CC(13, "ge")
+				CC(14, "le")
+				CC(15, "g")
+				/* clang-format on */
 			}
 			bool want = condition(cc, flags);
 			good &= set == want && moved == want && jumped == want;

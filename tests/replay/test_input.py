@@ -130,7 +130,6 @@ def full_disk(d):
 
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
     out = f"{d}/full.vmt"
     child = subprocess.run([VMDBG, "record", "--serial", "null", "-o", out, guest("cpu64")], stdin=subprocess.DEVNULL,
@@ -139,6 +138,33 @@ def full_disk(d):
     case("a full disk while recording: exit status 2 or 70, and said", child.returncode in (2, 70) and "full.vmt" in text,
          f"exit status {child.returncode}: {text}")
     case("a full disk: no trace under the name asked for", not os.path.exists(out), os.listdir(d))
+
+
+def standard_files(d):
+    """Nothing of the console may get into the trace, and what could not be written is said."""
+    want, got = f"{d}/want.vmt", f"{d}/got.vmt"
+    run("record", "-o", want, HELLO)
+    subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", VMDBG, "record", "-o", got, HELLO], timeout=60 * SLOW)
+    case("stdin, stdout and stderr closed: the same trace", read(want) == read(got))
+    for args in (["run", HELLO], ["record", "-o", f"{d}/console.vmt", HELLO], ["replay", want]):
+        child = subprocess.run(["sh", "-c", '"$@" >/dev/full', "sh", VMDBG, *args], stdin=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, timeout=60 * SLOW)
+        text = child.stderr.decode("utf-8", "replace")
+        case(f"{args[0]} with stdout full: exit status 2, and said", child.returncode == 2 and "No space left" in text,
+             f"exit status {child.returncode}: {text}")
+
+
+def hangup(d):
+    out = f"{d}/nohup.vmt"
+    child = subprocess.Popen([VMDBG, "record", "--serial", "null", "-o", out, guest("bad_loop64")],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                             preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    time.sleep(1 * SLOW)
+    child.send_signal(signal.SIGHUP)
+    time.sleep(0.5 * SLOW)
+    case("under nohup a recording goes on after SIGHUP", child.poll() is None, child.returncode)
+    child.terminate()
+    child.wait(timeout=20 * SLOW)
 
 
 def interruption(d):
@@ -166,7 +192,9 @@ def main():
     options(d)
     full_disk(scratch("full"))
     traces(scratch("traces"))
+    standard_files(scratch("files"))
     interruption(scratch("interrupt"))
+    hangup(scratch("hangup"))
     finish()
 
 

@@ -538,6 +538,28 @@ START_TEST(caller_may_stop_a_replay)
 }
 END_TEST
 
+START_TEST(guest_that_ends_too_early_differs)
+{
+	struct trace_reader *r;
+	struct replayer *rp;
+	struct session s;
+	struct machine *m;
+
+	record(-1, CLOCK_NEVER);
+	ck_assert_int_eq(trace_open(&r, path, TRACE_QUICK, &err), 0);
+	ck_assert_int_eq(session_load(&s, r, NULL, NULL, NULL, &err), 0);
+	m = new_machine(&s);
+	ck_assert_int_eq(replayer_create(&rp, r, m, &s, &err), 0);
+	ck_assert_int_eq(machine_run(m, 50000), 0);
+	machine_set_end(m, END_PANIC, 0); /* as pvpanic does */
+	ck_assert_int_eq(replayer_finish(rp), REPLAY_DIVERGED);
+	replayer_free(rp);
+	machine_free(m);
+	session_free(&s);
+	trace_close(r);
+}
+END_TEST
+
 START_TEST(differences_are_reported)
 {
 	static const struct {
@@ -872,6 +894,7 @@ int main(void)
 	tcase_add_test(tc, interrupted_run_replays);
 	tcase_add_test(tc, interrupted_instruction_without_end_replays);
 	tcase_add_test(tc, caller_may_stop_a_replay);
+	tcase_add_test(tc, guest_that_ends_too_early_differs);
 	tcase_add_test(tc, differences_are_reported);
 	tcase_add_test(tc, digest_report_names_the_register);
 	tcase_add_test(tc, shorter_and_longer_guests_are_differences);

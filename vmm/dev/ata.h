@@ -8,7 +8,7 @@
 #define VMM_DEV_ATA_H
 
 #include "vmm/bus.h"
-#include "vmm/dev/block.h"
+#include "vmm/block.h"
 #include "vmm/device.h"
 #include "vmm/irq.h"
 

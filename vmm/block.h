@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A disk's contents: a base image that is only ever read, and what the guest wrote, kept in memory. */
-#ifndef VMM_DEV_BLOCK_H
-#define VMM_DEV_BLOCK_H
+#ifndef VMM_BLOCK_H
+#define VMM_BLOCK_H
 
 #include "vmm/types.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "vmm/dev/block.h"
+#include "vmm/block.h"
 
 #include <errno.h>
 #include <stdlib.h>
