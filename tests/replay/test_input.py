@@ -154,6 +154,14 @@ def standard_files(d):
              f"exit status {child.returncode}: {text}")
 
 
+def report_over_input(d):
+    trace = f"{d}/kept.vmt"
+    run("record", "-o", trace, HELLO)
+    before = read(trace)
+    refused("--junit names the trace", run("replay", "--junit", trace, trace), mentions=("kept.vmt",))
+    case("and the trace is left alone", read(trace) == before)
+
+
 def hangup(d):
     out = f"{d}/nohup.vmt"
     child = subprocess.Popen([VMDBG, "record", "--serial", "null", "-o", out, guest("bad_loop64")],
@@ -195,6 +203,7 @@ def main():
     standard_files(scratch("files"))
     interruption(scratch("interrupt"))
     hangup(scratch("hangup"))
+    report_over_input(scratch("report"))
     finish()
 
 
