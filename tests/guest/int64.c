@@ -318,12 +318,10 @@ static void conditions(void)
 
 			switch (cc) {
 				/* clang-format off */
-				/* clang-format off */
 				CC(0, "o") CC(1, "no") CC(2, "b") CC(3, "ae")
 				CC(4, "e") CC(5, "ne") CC(6, "be") CC(7, "a")
 				CC(8, "s") CC(9, "ns") CC(10, "p") CC(11, "np")
 				CC(12, "l") CC(13, "ge") CC(14, "le") CC(15, "g")
-				/* clang-format on */
 				/* clang-format on */
 			}
 			bool want = condition(cc, flags);

@@ -18,7 +18,7 @@ RULES = [
     ("vmm/kvm/", ["vmm/*"], ["vmm/dev/*", "vmm/pc/*", "vmm/soft/*", "vmm/vtx/*"]),
     ("vmm/vtx/", ["vmm/*"], ["vmm/dev/*", "vmm/pc/*", "vmm/soft/*", "vmm/kvm/*"]),
     ("vmm/", ["vmm/*"], []),
-    ("replay/", ["vmm/*", "traces/*", "replay/*"], ["vmm/soft/*", "vmm/kvm/*", "vmm/vtx/*", "vmm/dev/*"]),
+    ("replay/", ["vmm/*", "traces/*", "replay/*"], ["vmm/soft/*", "vmm/kvm/*", "vmm/vtx/*"]),
     ("introspect/", INTROSPECT + ["introspect/*"], []),
     ("gdbstub/", INTROSPECT + ["gdbstub/*"], []),
     ("cmd/", ["*"], []),
