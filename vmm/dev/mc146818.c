@@ -90,6 +90,9 @@ static unsigned decode_hours(const struct mc146818 *rtc, u8 v)
 
 /* --- time --- */
 
+/* Seconds from 1970 that no setting of the registers reaches (year 16,599). */
+#define TIME_MAX (1ll << 40)
+
 /* Updates happened since power-on, counting from the one at or before guest time 0. */
 static u64 update_number(const struct mc146818 *rtc)
 {
@@ -476,6 +479,9 @@ static void mc146818_loaded(struct device *dev)
 	rtc->phase %= CLOCK_HZ;
 	rtc->weekday_skew %= 7;
 	rtc->seen_update = min64(rtc->seen_update, CLOCK_NEVER / CLOCK_HZ);
+	rtc->base_update = min64(rtc->base_update, rtc->seen_update);
+	if ((s64)rtc->base_time < -TIME_MAX || (s64)rtc->base_time > TIME_MAX)
+		rtc->base_time = 0;
 	rtc->ram[RTC_A] &= ~RTC_A_UIP;
 }
 
