@@ -121,7 +121,9 @@ static bool time_runs(const struct mc146818 *rtc)
 
 static s64 unix_time(const struct mc146818 *rtc)
 {
-	return rtc->base_time + (rtc->seen_update - rtc->base_update);
+	s64 time = (s64)(rtc->base_time + (rtc->seen_update - rtc->base_update));
+
+	return time < -TIME_MAX ? -TIME_MAX : time > TIME_MAX ? TIME_MAX : time; /* loaded state may be anything */
 }
 
 static unsigned calendar_weekday(s64 days)
@@ -479,9 +481,6 @@ static void mc146818_loaded(struct device *dev)
 	rtc->phase %= CLOCK_HZ;
 	rtc->weekday_skew %= 7;
 	rtc->seen_update = min64(rtc->seen_update, CLOCK_NEVER / CLOCK_HZ);
-	rtc->base_update = min64(rtc->base_update, rtc->seen_update);
-	if ((s64)rtc->base_time < -TIME_MAX || (s64)rtc->base_time > TIME_MAX)
-		rtc->base_time = 0;
 	rtc->ram[RTC_A] &= ~RTC_A_UIP;
 }
 
