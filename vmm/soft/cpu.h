@@ -337,7 +337,7 @@ static inline void mem_st128a(struct soft_cpu *cpu, const struct insn *i, const 
 	mem_st_bytes(cpu, i, buf, 16);
 }
 
-/* --- checks before x87, MMX and SSE instructions (ops_fpu.h has the slow halves) --- */
+/* --- checks before x87, MMX and SSE instructions (exception.c) --- */
 
 _Noreturn void soft_no_sse(struct soft_cpu *cpu); /* #UD or #NM as CR0 and CR4 say */
 _Noreturn void soft_no_x87(struct soft_cpu *cpu); /* #NM */

@@ -3,11 +3,6 @@
 #include "vmm/soft/ops.h"
 #include "vmm/soft/system.h"
 
-static unsigned io_size(const struct insn *i)
-{
-	return !(i->op & 1) ? 1 : i->osize == 2 ? 2 : 4;
-}
-
 static void port_in(struct soft_cpu *cpu, const struct insn *i, u16 port)
 {
 	unsigned size = io_size(i);

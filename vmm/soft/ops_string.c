@@ -227,11 +227,6 @@ STRINGS(16)
 STRINGS(32)
 STRINGS(64)
 
-static unsigned io_size(const struct insn *i)
-{
-	return !(i->op & 1) ? 1 : i->osize == 2 ? 2 : 4;
-}
-
 static void ins_once(struct soft_cpu *cpu, const struct insn *i)
 {
 	unsigned size = io_size(i);

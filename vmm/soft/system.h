@@ -11,6 +11,12 @@ void soft_tlb_flush_page(struct soft_cpu *cpu, u64 la);
 /* Accesses by the CPU itself to descriptor tables and TSS: supervisor rights whatever the CPL. */
 u64 soft_system_load(struct soft_cpu *cpu, u64 la, unsigned size);
 void soft_system_store(struct soft_cpu *cpu, u64 la, unsigned size, u64 value);
+/* Bytes that IN, OUT, INS or OUTS moves. */
+static inline unsigned io_size(const struct insn *i)
+{
+	return !(i->op & 1) ? 1 : i->osize == 2 ? 2 : 4;
+}
+
 /* Ports, through the machine. */
 u64 soft_port_read(struct soft_cpu *cpu, u16 port, unsigned size);
 void soft_port_write(struct soft_cpu *cpu, u16 port, unsigned size, u64 value);
