@@ -9,6 +9,7 @@
 
 #include "vmm/error.h"
 #include "vmm/nondet.h"
+#include "vmm/probe.h"
 #include "vmm/types.h"
 #include "vmm/x86/state.h"
 
@@ -22,6 +23,8 @@ enum exit_reason {
 	EXIT_HLT,      /* HLT retired; activity is ACTIVITY_HLT */
 	EXIT_WINDOW,   /* an interrupt can be injected now (asked for by want_window) */
 	EXIT_SHUTDOWN, /* triple fault */
+	EXIT_PROBE,    /* vcpu->probe has hits (vmm/probe.h); not made again for the same hits */
+	EXIT_DELIVERY, /* an exception was delivered, and stop_at_delivery is set */
 };
 
 /* What a vCPU asks of the machine in the middle of an instruction. All are called with vcpu->insns exact. */
@@ -48,6 +51,11 @@ struct vcpu {
 	const struct engine_ops *engine;
 	volatile bool kick; /* makes vcpu_run() return at the next instruction boundary */
 	bool want_window;   /* makes vcpu_run() return EXIT_WINDOW once interrupts can be taken */
+	/* Exceptions and interrupts delivered since the last instruction retired (vmm/probe.h); vcpu_deliveries(). */
+	u64 delivered_at;
+	u32 delivered;
+	bool stop_at_delivery; /* makes vcpu_run() return EXIT_DELIVERY after each */
+	struct probe probe;    /* [H] */
 };
 
 struct engine_ops {
@@ -68,8 +76,17 @@ struct engine_ops {
 	void (*inject)(struct vcpu *vcpu, enum irq_kind kind, u8 vector);
 	/* Guest RAM changed by somebody else: drop what was derived from it. */
 	void (*memory_changed)(struct vcpu *vcpu, u64 gpa, u64 len);
-	/* Page flags PAGE_DIRTY are about to be cleared: make the next write to every page set them again. */
+	/* Page flags of PAGE_WRITTEN are about to be cleared: make the next write to every page set them again. */
 	void (*dirty_reset)(struct vcpu *vcpu);
+	/* vcpu->probe has another list. */
+	void (*probe_changed)(struct vcpu *vcpu);
+	/* What the engine keeps of a guest beyond vcpu->regs and RAM that the guest can notice: translations that the
+	 * TLB still holds. To be loaded into a vCPU whose regs and RAM are those of the same moment, after
+	 * regs_changed(). NULL: nothing, or nothing that can be had (hardware). save() writes at most cache_size()
+	 * bytes, little-endian, and returns how many; load() takes bytes of any origin: -EINVAL, with an empty TLB. */
+	size_t (*cache_size)(const struct vcpu *vcpu);
+	size_t (*cache_save)(const struct vcpu *vcpu, u8 *out);
+	int (*cache_load)(struct vcpu *vcpu, const u8 *in, size_t len);
 };
 
 extern const struct engine_ops soft_engine;
@@ -80,6 +97,21 @@ extern const struct engine_ops vtx_engine;
 static inline bool vcpu_can_inject(const struct vcpu *vcpu)
 {
 	return (vcpu->regs.rflags & RFLAGS_IF) && !(vcpu->regs.interruptibility & (BLOCK_STI | BLOCK_MOV_SS));
+}
+
+/* To be called when an exception or interrupt has been delivered, with vcpu->insns exact. */
+static inline void vcpu_count_delivery(struct vcpu *vcpu)
+{
+	if (vcpu->delivered_at != vcpu->insns) {
+		vcpu->delivered_at = vcpu->insns;
+		vcpu->delivered = 0;
+	}
+	vcpu->delivered++;
+}
+
+static inline u32 vcpu_deliveries(const struct vcpu *vcpu)
+{
+	return vcpu->delivered_at == vcpu->insns ? vcpu->delivered : 0;
 }
 
 static inline void vcpu_kick(struct vcpu *vcpu)

@@ -17,8 +17,11 @@
 #define MEMORY_MAX        (64ull << 30)
 
 /* Page flags. */
-#define PAGE_DIRTY 1 /* written since the last digest */
-#define PAGE_CODE  2 /* the soft engine holds decoded instructions of it */
+#define PAGE_DIRTY   1 /* written since the last digest */
+#define PAGE_CODE    2 /* the soft engine holds decoded instructions of it */
+#define PAGE_TOUCHED 4 /* written since the last checkpoint */
+#define PAGE_WATCHED 8 /* the soft engine tells of accesses to it */
+#define PAGE_WRITTEN (PAGE_DIRTY | PAGE_TOUCHED) /* whoever writes sets both */
 
 struct memory_slot {
 	u64 gpa; /* page aligned */

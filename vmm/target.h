@@ -5,6 +5,8 @@
 #ifndef VMM_TARGET_H
 #define VMM_TARGET_H
 
+#include <stdio.h>
+
 #include "vmm/error.h"
 #include "vmm/types.h"
 #include "vmm/x86/state.h"
@@ -29,6 +31,7 @@ enum target_event {
 	TARGET_EVENT_CR3,       /* MOV to CR3 */
 	TARGET_EVENT_IO,        /* IN, OUT; by port */
 	TARGET_EVENT_MSR,       /* RDMSR, WRMSR; by number */
+	TARGET_EVENT_PANIC,     /* the guest says that it panics; number 0 */
 	TARGET_EVENT_COUNT,
 };
 
@@ -78,6 +81,7 @@ struct target_resume {
 	enum target_resume_kind kind;
 	unsigned vcpu;
 	u64 start, end; /* TARGET_RANGE */
+	const struct target_break *only; /* no other breakpoint stops; NULL: all do */
 	/* TARGET_STEP, TARGET_RANGE: an interrupt handler entered on the way (not an exception's) is stepped into. Else it
 	 * is run through, either way, as if it took no instruction; breakpoints and watchpoints in it still stop. */
 	bool into_interrupts;
@@ -106,14 +110,19 @@ struct target_ops {
 	void (*interrupt)(struct target *t);
 	/* Instructions retired since the beginning. */
 	u64 (*position)(struct target *t);
-	/* Goes to a position, written as users write it: a number, `start`, `end`, `N%`, `event:N`, `checkpoint:N`,
-	 * `TIMEms`. -EINVAL with a sentence; -ENOTSUP on a live machine. */
+	/* Goes to a position, written as users write it: a number, N+K (K exceptions or interrupts were delivered there),
+	 * `start`, `end`, `N%`, `event:N`, `checkpoint:N`, `TIMEms`, and what `when` prints first. -EINVAL with a
+	 * sentence; -ENOTSUP without a history; -EINTR. */
 	int (*seek)(struct target *t, const char *where, struct error *err);
-	/* The present position as `when` prints it. */
+	/* The present position as `when` prints it: first the position, as seek() takes it, then a blank and more words. */
 	void (*when)(struct target *t, char *out, size_t len);
 	const struct error *(*error)(struct target *t);
 	/* May be NULL. As the guest would read it now, without changing anything; -ENOENT. */
 	int (*machine_reg)(struct target *t, unsigned vcpu, enum target_machine_reg reg, u64 *value);
+	/* May be NULL. The registers of the device @id, or for NULL a list of all devices, in lines. -ENOENT. */
+	int (*device)(struct target *t, const char *id, FILE *out);
+	/* May be NULL. The recorded events around the present position, in lines: @before of them, and @after. */
+	void (*events)(struct target *t, unsigned before, unsigned after, FILE *out);
 	bool reversible; /* has a history: TARGET_BACKWARD and seek work */
 };
 
