@@ -7,11 +7,23 @@
 #define SECTORS_A_CHUNK (BLOCK_CHUNK / BLOCK_SECTOR)
 #define FIRST_BUCKETS   64
 
+/* What chunks of copies share. */
+struct block_data {
+	u32 refs;
+	u8 bytes[BLOCK_CHUNK];
+};
+
 struct block_chunk {
 	u64 number;
 	struct block_chunk *next;
-	u8 data[BLOCK_CHUNK];
+	struct block_data *data;
 };
+
+static void data_put(struct block_data *data)
+{
+	if (!--data->refs)
+		free(data);
+}
 
 void block_init(struct block *block, const struct block_backend *base)
 {
@@ -25,6 +37,7 @@ void block_free(struct block *block)
 			struct block_chunk *c = block->bucket[i];
 
 			block->bucket[i] = c->next;
+			data_put(c->data);
 			free(c);
 		}
 	}
@@ -83,39 +96,64 @@ static void insert(struct block *block, struct block_chunk *c)
 	block->nr_chunks++;
 }
 
-static struct block_chunk *new_chunk(struct block *block, u64 number)
+/* A chunk with @data, whose reference it takes over also on failure. */
+static struct block_chunk *add_chunk(struct block *block, u64 number, struct block_data *data)
 {
-	struct block_chunk *c;
+	struct block_chunk *c = NULL;
 
-	if (block->nr_chunks == block->nr_buckets && grow(block) < 0)
-		return NULL;
-	c = calloc(1, sizeof(*c));
-	if (c)
-		c->number = number;
+	if (data && (block->nr_chunks < block->nr_buckets || !grow(block)))
+		c = malloc(sizeof(*c));
+	if (c) {
+		*c = (struct block_chunk){.number = number, .data = data};
+		insert(block, c);
+	} else if (data) {
+		data_put(data);
+	}
 	return c;
 }
 
-/* The chunk to write to; its contents come from the base image unless all of it is about to be replaced. */
-static int own_chunk(struct block *block, u64 number, bool whole, struct block_chunk **chunk)
+static struct block_data *new_data(const struct block_data *from)
+{
+	struct block_data *data = from ? malloc(sizeof(*data)) : calloc(1, sizeof(*data));
+
+	if (data && from)
+		memcpy(data->bytes, from->bytes, sizeof(data->bytes));
+	if (data)
+		data->refs = 1;
+	return data;
+}
+
+/* Where to write in a chunk; its contents come from the base image unless all of it is about to be replaced. */
+static int own_chunk(struct block *block, u64 number, bool whole, u8 **bytes)
 {
 	u64 first = number * SECTORS_A_CHUNK;
 	u64 sectors = min64(SECTORS_A_CHUNK, block->base.sectors - first);
-	int ret = 0;
+	struct block_chunk *c = find(block, number);
+	struct block_data *data;
+	int ret;
 
-	*chunk = find(block, number);
-	if (*chunk)
+	if (c && c->data->refs == 1) {
+		*bytes = c->data->bytes;
 		return 0;
-	*chunk = new_chunk(block, number);
-	if (!*chunk)
-		return -ENOMEM;
-	if (!whole)
-		ret =
-		    block->base.read(block->base.opaque, first * BLOCK_SECTOR, (*chunk)->data, sectors * BLOCK_SECTOR);
-	if (ret < 0) {
-		free(*chunk);
-		return ret;
 	}
-	insert(block, *chunk);
+	data = new_data(c ? c->data : NULL);
+	if (!data)
+		return -ENOMEM;
+	if (c) {
+		data_put(c->data);
+		c->data = data;
+	} else {
+		ret = whole ? 0
+			    : block->base.read(block->base.opaque, first * BLOCK_SECTOR, data->bytes,
+					       sectors * BLOCK_SECTOR);
+		if (ret < 0) {
+			data_put(data);
+			return ret;
+		}
+		if (!add_chunk(block, number, data))
+			return -ENOMEM;
+	}
+	*bytes = data->bytes;
 	return 0;
 }
 
@@ -142,7 +180,7 @@ int block_read(struct block *block, u64 sector, u64 count, void *buf)
 		int ret = 0;
 
 		if (c)
-			memcpy(out, c->data + sector % SECTORS_A_CHUNK * BLOCK_SECTOR, n * BLOCK_SECTOR);
+			memcpy(out, c->data->bytes + sector % SECTORS_A_CHUNK * BLOCK_SECTOR, n * BLOCK_SECTOR);
 		else
 			ret = block->base.read(block->base.opaque, sector * BLOCK_SECTOR, out, n * BLOCK_SECTOR);
 		if (ret < 0)
@@ -162,12 +200,12 @@ int block_write(struct block *block, u64 sector, u64 count, const void *buf)
 		return -ERANGE;
 	while (count) {
 		u64 n = run(sector, count);
-		struct block_chunk *c;
-		int ret = own_chunk(block, sector / SECTORS_A_CHUNK, n == SECTORS_A_CHUNK, &c);
+		u8 *bytes;
+		int ret = own_chunk(block, sector / SECTORS_A_CHUNK, n == SECTORS_A_CHUNK, &bytes);
 
 		if (ret < 0)
 			return ret;
-		memcpy(c->data + sector % SECTORS_A_CHUNK * BLOCK_SECTOR, in, n * BLOCK_SECTOR);
+		memcpy(bytes + sector % SECTORS_A_CHUNK * BLOCK_SECTOR, in, n * BLOCK_SECTOR);
 		in += n * BLOCK_SECTOR;
 		sector += n;
 		count -= n;
@@ -180,12 +218,9 @@ int block_copy(struct block *to, const struct block *from)
 	block_free(to);
 	for (u64 i = 0; i < from->nr_buckets; i++) {
 		for (const struct block_chunk *c = from->bucket[i]; c; c = c->next) {
-			struct block_chunk *copy = new_chunk(to, c->number);
-
-			if (!copy)
+			c->data->refs++;
+			if (!add_chunk(to, c->number, c->data))
 				return -ENOMEM;
-			memcpy(copy->data, c->data, sizeof(copy->data));
-			insert(to, copy);
 		}
 	}
 	return 0;

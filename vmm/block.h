@@ -33,8 +33,8 @@ void block_free(struct block *block);
 int block_read(struct block *block, u64 sector, u64 count, void *buf);
 int block_write(struct block *block, u64 sector, u64 count, const void *buf);
 
-/* Makes @to, over the same base, hold what was written to @from: for checkpoints. Cost: all chunks written.
- * -ENOMEM leaves @to with a part. */
+/* Makes @to, over the same base, hold what was written to @from: for checkpoints. Contents are shared until one of the
+ * two is written to. Cost: an allocation for each chunk written. -ENOMEM leaves @to with a part. */
 int block_copy(struct block *to, const struct block *from);
 
 #endif

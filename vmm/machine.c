@@ -48,6 +48,11 @@ size_t machine_input_room(struct machine *m, enum input_source source)
 	return pc_input_room(m->pc, source);
 }
 
+struct block *machine_disk(struct machine *m)
+{
+	return m->config.disk ? pc_disk(m->pc) : NULL;
+}
+
 int machine_add_device(struct machine *m, struct device *dev)
 {
 	if (m->nr_devices == MACHINE_MAX_DEVICES)

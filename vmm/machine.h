@@ -104,7 +104,10 @@ static inline u64 machine_position(const struct machine *m)
 
 int machine_add_device(struct machine *m, struct device *dev);
 
-/* All saved state beyond RAM (vCPUs, devices, clock), through the field tables: for digests and checkpoints. */
+/* What the guest has written to its disk; NULL: there is none. */
+struct block *machine_disk(struct machine *m);
+
+/* All saved state beyond RAM and disk (vCPUs, devices, clock), through the field tables: for digests and checkpoints. */
 size_t machine_state_size(const struct machine *m);
 size_t machine_state_save(const struct machine *m, u8 *out);
 int machine_state_load(struct machine *m, const u8 *in, size_t len);

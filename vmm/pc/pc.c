@@ -502,3 +502,8 @@ void pc_screen(const struct machine *m, char out[PC_SCREEN_SIZE])
 	_Static_assert(PC_SCREEN_SIZE == VGA_SCREEN_SIZE, "one screen");
 	vga_text_screen(&m->pc->vga, out);
 }
+
+struct block *pc_disk(struct pc *pc)
+{
+	return &pc->ata.block;
+}

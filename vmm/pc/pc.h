@@ -9,6 +9,7 @@
 #include "vmm/nondet.h"
 #include "vmm/types.h"
 
+struct block;
 struct machine;
 struct pc;
 
@@ -74,6 +75,9 @@ void pc_nmi_button(struct pc *pc);
 /* Host input (machine_input() and machine_input_room() come here). */
 size_t pc_input(struct pc *pc, enum input_source source, const u8 *buf, size_t len);
 size_t pc_input_room(const struct pc *pc, enum input_source source);
+
+/* What was written to the ATA disk; only with a disk. */
+struct block *pc_disk(struct pc *pc);
 
 /* The screen as text: 25 lines of 80 characters, each ending in a newline, and a final NUL. */
 #define PC_SCREEN_SIZE (25 * 81 + 1)
