@@ -27,24 +27,17 @@ static void stream_bad(struct stream *s)
 		  (unsigned long long)c->offset);
 }
 
-/* Loads the next chunk of the stream. False: over, or bad. */
-static bool load_chunk(struct stream *s)
+static bool in_stream(const struct trace_chunk *c)
 {
-	const struct trace_chunk *c;
+	return c->type == TRACE_EVENTS || c->type == TRACE_DIGESTS || c->type == TRACE_END;
+}
 
-	s->type = 0;
-	do {
-		if (s->next_chunk == s->r->count) {
-			s->item = STREAM_OVER;
-			return false;
-		}
-		c = &s->r->chunk[s->next_chunk++];
-	} while (c->type != TRACE_EVENTS && c->type != TRACE_DIGESTS && c->type != TRACE_END);
-	if (trace_read(s->r, s->next_chunk - 1, &s->buf, &s->err)) {
-		s->item = STREAM_BAD;
-		return false;
-	}
-	s->bytes = c->offset + TRACE_CHUNK_SIZE + c->stored;
+/* Goes before the first item of the chunk in buf. */
+static void begin_chunk(struct stream *s)
+{
+	const struct trace_chunk *c = &s->r->chunk[s->next_chunk - 1];
+
+	s->taken = 0;
 	s->type = c->type;
 	if (c->type == TRACE_EVENTS) {
 		event_decoder_init(&s->events, s->buf.data, s->buf.len, c->position);
@@ -52,6 +45,31 @@ static bool load_chunk(struct stream *s)
 		digest_decoder_free(&s->digests);
 		digest_decoder_init(&s->digests, s->buf.data, s->buf.len, c->position);
 	}
+}
+
+/* Loads the next chunk of the stream. False: over, or bad. */
+static bool load_chunk(struct stream *s)
+{
+	size_t next = s->next_chunk;
+	const struct trace_chunk *c;
+
+	while (next < s->r->count && !in_stream(&s->r->chunk[next]))
+		next++;
+	if (next == s->r->count) {
+		s->item = STREAM_OVER;
+		return false;
+	}
+	c = &s->r->chunk[next];
+	s->next_chunk = next + 1;
+	s->chunk++;
+	if (trace_read(s->r, next, &s->buf, &s->err)) {
+		s->type = 0;
+		s->taken = 1;
+		s->item = STREAM_BAD;
+		return false;
+	}
+	s->bytes = c->offset + TRACE_CHUNK_SIZE + c->stored;
+	begin_chunk(s);
 	return true;
 }
 
@@ -68,9 +86,10 @@ static int take_item(struct stream *s)
 		s->item = STREAM_DIGEST;
 		return digest_next(&s->digests, &s->digest);
 	case TRACE_END:
+		if (s->taken > 1)
+			return 0;
 		s->item = STREAM_END;
 		ret = end_decode(&s->end, s->buf.data, s->buf.len);
-		s->type = 0;
 		return ret ? ret : 1;
 	default:
 		return 0;
@@ -82,15 +101,108 @@ void stream_next(struct stream *s)
 	int ret = 0;
 
 	s->done = 0;
-	if (s->item == STREAM_OVER || s->item == STREAM_BAD)
+	if (s->item == STREAM_BAD)
 		return;
-	while ((ret = take_item(s)) == 0)
+	/* Over, and still so: that counts once. */
+	if (s->item == STREAM_OVER)
+		s->taken--;
+	while (s->taken++, (ret = take_item(s)) == 0)
 		if (!load_chunk(s))
 			return;
 	if (ret < 0)
 		stream_bad(s);
 	else if (stream_is_stop(s))
 		s->stops++;
+}
+
+void stream_save(const struct stream *s, struct stream_place *place)
+{
+	*place = (struct stream_place){.chunk = s->chunk, .item = s->taken, .done = s->done, .stops = s->stops};
+}
+
+static int no_place(struct stream *s)
+{
+	s->item = STREAM_BAD;
+	s->type = 0;
+	return error_set(&s->err, -EBADMSG, "the trace has no such place in its events");
+}
+
+static void rewind_stream(struct stream *s)
+{
+	s->next_chunk = 0;
+	s->chunk = s->taken = s->bytes = 0;
+	s->type = 0;
+	s->item = STREAM_EVENT;
+	s->event = (struct event){0};
+}
+
+/* Stands before the first item of the given chunk of the stream. False: there is none. */
+static bool go_to_chunk(struct stream *s, u64 chunk)
+{
+	size_t i = s->next_chunk;
+	u64 at = s->chunk;
+
+	while (i > 0 && at >= chunk)
+		at -= in_stream(&s->r->chunk[--i]);
+	while (i < s->r->count && at + 1 < chunk)
+		at += in_stream(&s->r->chunk[i++]);
+	if (at + 1 != chunk)
+		return false;
+	s->next_chunk = i;
+	s->chunk = at;
+	s->item = STREAM_EVENT;
+	return load_chunk(s) || s->item == STREAM_BAD;
+}
+
+/* Takes items of the present chunk up to the one with this number; what is one beyond the last one was STREAM_OVER when
+ * it was saved. */
+static bool go_to_item(struct stream *s, u64 item)
+{
+	while (s->taken < item) {
+		int ret;
+
+		if (s->item == STREAM_BAD || s->item == STREAM_OVER)
+			return false;
+		s->taken++;
+		ret = take_item(s);
+		if (ret < 0)
+			stream_bad(s);
+		if (ret == 0) {
+			if (s->taken-- != item)
+				return false;
+			stream_next(s);
+			break;
+		}
+	}
+	return true;
+}
+
+int stream_restore(struct stream *s, const struct stream_place *place)
+{
+	bool ok;
+
+	s->stops = place->stops;
+	if (!place->chunk) {
+		rewind_stream(s);
+		if (place->item)
+			stream_next(s);
+		ok = place->item <= 1;
+	} else {
+		if (s->chunk != place->chunk || !s->type) {
+			ok = go_to_chunk(s, place->chunk);
+		} else {
+			if (s->taken > place->item) {
+				begin_chunk(s);
+				s->item = STREAM_EVENT;
+			}
+			ok = true;
+		}
+		ok = ok && place->item && go_to_item(s, place->item);
+	}
+	if (ok && place->done)
+		ok = s->item == STREAM_EVENT && place->done < s->event.count;
+	s->done = place->done;
+	return ok ? 0 : no_place(s);
 }
 
 u64 stream_position(const struct stream *s)

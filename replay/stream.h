@@ -17,8 +17,10 @@ enum stream_item {
 
 struct stream {
 	struct trace_reader *r;
-	size_t next_chunk;
-	u32 type; /* of the chunk being read; 0: none */
+	size_t next_chunk; /* in r->chunk, after the one being read */
+	u64 chunk;         /* chunks of the stream read so far, the present one included */
+	u64 taken;         /* items taken from it, the present one included */
+	u32 type;          /* of the chunk being read; 0: none */
 	struct trace_buf buf;
 	struct event_decoder events;
 	struct digest_decoder digests;
@@ -36,8 +38,24 @@ struct stream {
 void stream_init(struct stream *s, struct trace_reader *r);
 void stream_free(struct stream *s);
 
-/* Goes to the next item. At STREAM_OVER and STREAM_BAD it stays. */
+/* Goes to the next item. At STREAM_BAD it stays, and at STREAM_OVER too unless trace_refresh() has found more. */
 void stream_next(struct stream *s);
+
+/* A place in the stream. Chunks of other types don't count, so it holds in a copy of the trace that has more or fewer of
+ * them. All zeroes: before the first item. */
+struct stream_place {
+	u64 chunk; /* number of the chunk among those of the stream, from 1 */
+	u64 item;  /* number of the item in it, from 1; STREAM_OVER and STREAM_BAD count as one */
+	u64 done;
+	u64 stops;
+};
+
+void stream_save(const struct stream *s, struct stream_place *place);
+
+/* Goes to a place, forwards or back; the stream is then as it was when it was saved. Cost: forwards within the chunk being
+ * read, the items between; otherwise at most reading and decoding one chunk. -EBADMSG: the trace has no such place, and
+ * the stream is then at STREAM_BAD. @place->stops is believed. */
+int stream_restore(struct stream *s, const struct stream_place *place);
 
 /* Whether the present item is one to stop for (or the trace is over). */
 static inline bool stream_is_stop(const struct stream *s)

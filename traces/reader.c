@@ -225,15 +225,14 @@ static bool scan_payload(struct trace_reader *r, const struct trace_chunk *chunk
 	return true;
 }
 
-static int reader_scan(struct trace_reader *r)
+/* Lists chunks from @offset on. */
+static int reader_scan(struct trace_reader *r, u64 offset)
 {
 	struct trace_buf index = {0};
-	u64 offset = TRACE_HEADER_SIZE;
 	struct trace_chunk chunk;
 	int ret = 0;
 	u64 sum;
 
-	r->count = 0;
 	r->state = TRACE_WHOLE;
 	while (scan_header(r, offset, &chunk, &sum) && scan_payload(r, &chunk, sum)) {
 		offset += TRACE_CHUNK_SIZE + chunk.stored;
@@ -322,7 +321,8 @@ int trace_open(struct trace_reader **out, const char *path, unsigned flags, stru
 	if (ret)
 		goto fail;
 	if (!(flags & TRACE_QUICK) || !reader_quick(r)) {
-		ret = reader_scan(r);
+		r->count = 0;
+		ret = reader_scan(r, TRACE_HEADER_SIZE);
 		if (ret) {
 			error_set(err, ret, "out of memory");
 			goto fail;
@@ -332,6 +332,21 @@ int trace_open(struct trace_reader **out, const char *path, unsigned flags, stru
 	return 0;
 fail:
 	trace_close(r);
+	return ret;
+}
+
+int trace_refresh(struct trace_reader *r)
+{
+	const struct trace_chunk *last = r->count ? &r->chunk[r->count - 1] : NULL;
+	struct stat st;
+	int ret;
+
+	if (r->state != TRACE_CUT || fstat(r->fd, &st) || (u64)st.st_size <= r->size)
+		return 0;
+	r->size = (u64)st.st_size;
+	ret = reader_scan(r, last ? last->offset + TRACE_CHUNK_SIZE + last->stored : TRACE_HEADER_SIZE);
+	if (ret)
+		r->state = TRACE_CUT;
 	return ret;
 }
 

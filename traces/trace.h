@@ -116,7 +116,7 @@ enum trace_state {
 
 struct trace_reader {
 	int fd;
-	u64 size; /* of the file when it was opened */
+	u64 size; /* of the file when it was last looked at */
 	u16 version;
 	enum trace_state state;
 	u64 damage_offset;
@@ -134,6 +134,10 @@ struct trace_reader {
  * -EBADMSG: the header is damaged; -ENOTSUP: a newer format. */
 int trace_open(struct trace_reader **r, const char *path, unsigned flags, struct error *err);
 void trace_close(struct trace_reader *r);
+
+/* Lists what was appended since to a trace that is still being written; nothing to do for one that isn't cut off.
+ * Cost: one checksum pass over that. -ENOMEM. */
+int trace_refresh(struct trace_reader *r);
 
 /* Reads, checks and unpacks chunk @i into @out (replaced; at most TRACE_RAW_MAX bytes). -EBADMSG with offset and type. */
 int trace_read(struct trace_reader *r, size_t i, struct trace_buf *out, struct error *err);
