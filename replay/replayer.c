@@ -32,7 +32,9 @@ struct replayer {
 	u64 last; /* last known position of the recording */
 	u64 writes;
 	u64 events;
-	struct memory_digest memory;
+	u64 stop_event;
+	bool following; /* the trace grows: where it ends is no end */
+	struct memory_digest own_memory, *memory;
 	struct error damage;
 	struct divergence *divergence;
 	bool regs_taken;
@@ -75,6 +77,8 @@ static void cut(struct replayer *rp)
 {
 	unsigned long long at = machine_position(rp->m);
 
+	if (rp->following && rp->head.item == STREAM_OVER)
+		return;
 	rp->result = REPLAY_CUT;
 	if (rp->head.item == STREAM_BAD)
 		error_set(&rp->damage, -EBADMSG, "%s; replayed up to position %llu", rp->head.err.text, at);
@@ -99,6 +103,13 @@ static void advance_head(struct replayer *rp)
 		vcpu_kick(rp->m->vcpu[0]); /* it lies within the present instruction */
 }
 
+/* An event was met. */
+static inline void count_event(struct replayer *rp)
+{
+	if (unlikely(++rp->events == rp->stop_event))
+		machine_interrupt(rp->m);
+}
+
 /* --- divergence --- */
 
 /* What the recording has next, for the report. */
@@ -121,6 +132,17 @@ static void look_forward(struct replayer *rp, struct divergence *d)
 	for (unsigned i = 0; i < d->nr_after; i++)
 		d->after[i].event.bytes = NULL;
 	free(dec);
+}
+
+static void divergence_free(struct replayer *rp)
+{
+	if (!rp->divergence)
+		return;
+	free(rp->divergence->expected_image);
+	free(rp->divergence->found_image);
+	free(rp->divergence->layout);
+	free(rp->divergence);
+	rp->divergence = NULL;
 }
 
 static void take_regs(struct replayer *rp)
@@ -228,7 +250,7 @@ static bool check_digest(struct replayer *rp)
 			    (unsigned long long)vcpu->branches, (unsigned long long)want->branches);
 	else if (want->image_len != len || memcmp(image, want->image, len))
 		d = diverge(rp, vcpu, "digest: registers differ from the recording");
-	else if (memory_digest_update(&rp->memory, m) != want->memory)
+	else if (memory_digest_update(rp->memory, m) != want->memory)
 		d = diverge(rp, vcpu, "digest: guest memory differs from the recording");
 	else if (rp->writes != want->writes)
 		d = diverge(rp, vcpu, "digest: what the guest wrote to devices differs from the recording");
@@ -281,7 +303,7 @@ static u64 replay_io_read(void *ctx, struct vcpu *vcpu, enum io_space space, u64
 	if (unlikely(logged != modelled))
 		diverge(rp, vcpu, "read of %s 0x%llx size %u gives 0x%llx, 0x%llx in the recording", name[space],
 			(unsigned long long)addr, size, (unsigned long long)modelled, (unsigned long long)logged);
-	rp->events++;
+	count_event(rp);
 	if (++head->done == head->event.count)
 		advance_head(rp);
 	return logged;
@@ -306,7 +328,7 @@ static u64 replay_clock_sample(void *ctx, struct vcpu *vcpu)
 		return ns;
 	}
 	ns = rp->head.event.ns;
-	rp->events++;
+	count_event(rp);
 	advance_head(rp);
 	return ns;
 }
@@ -331,7 +353,7 @@ static void replay_interrupt(void *ctx, struct vcpu *vcpu, enum irq_kind kind, u
 	}
 	if (!check_mark(rp, vcpu, &ev->mark, what) || !check_writes(rp, vcpu, ev->writes, what))
 		return;
-	rp->events++;
+	count_event(rp);
 	advance_head(rp);
 }
 
@@ -358,7 +380,7 @@ static void apply(struct replayer *rp)
 			return;
 		}
 	}
-	rp->events++;
+	count_event(rp);
 	advance_head(rp);
 }
 
@@ -533,6 +555,14 @@ static int find_end(struct replayer *rp, struct error *err)
 	return ret;
 }
 
+/* From the head's own place on. */
+static void find_ahead(struct replayer *rp)
+{
+	stream_next(&rp->ahead);
+	while (!stream_is_stop(&rp->ahead))
+		stream_next(&rp->ahead);
+}
+
 int replayer_create(struct replayer **out, struct trace_reader *r, struct machine *m, const struct session *s,
 		    struct error *err)
 {
@@ -549,16 +579,15 @@ int replayer_create(struct replayer **out, struct trace_reader *r, struct machin
 	stream_init(&rp->head, r);
 	stream_init(&rp->ahead, r);
 	ret = find_end(rp, err);
-	if (!ret && memory_digest_init(&rp->memory, m))
+	rp->memory = &rp->own_memory;
+	if (!ret && memory_digest_init(rp->memory, m))
 		ret = error_set(err, -ENOMEM, "out of memory");
 	if (ret) {
 		replayer_free(rp);
 		return ret;
 	}
 	stream_next(&rp->head);
-	do
-		stream_next(&rp->ahead);
-	while (!stream_is_stop(&rp->ahead));
+	find_ahead(rp);
 	if (rp->head.item == STREAM_OVER || rp->head.item == STREAM_BAD)
 		cut(rp);
 	m->nondet = (struct nondet){.ops = &replay_ops, .ctx = rp};
@@ -572,17 +601,60 @@ void replayer_free(struct replayer *rp)
 		return;
 	if (rp->m->nondet.ctx == rp)
 		rp->m->nondet = (struct nondet){.ops = &nondet_live, .ctx = rp->m};
-	if (rp->divergence) {
-		free(rp->divergence->expected_image);
-		free(rp->divergence->found_image);
-		free(rp->divergence->layout);
-		free(rp->divergence);
-	}
+	divergence_free(rp);
 	stream_free(&rp->head);
 	stream_free(&rp->ahead);
-	memory_digest_free(&rp->memory);
+	memory_digest_free(&rp->own_memory);
 	free(rp->layout);
 	free(rp);
+}
+
+void replayer_save(const struct replayer *rp, struct replayer_place *place)
+{
+	*place = (struct replayer_place){.writes = rp->writes, .events = rp->events};
+	stream_save(&rp->head, &place->stream);
+}
+
+int replayer_restore(struct replayer *rp, const struct replayer_place *place, struct error *err)
+{
+	rp->m->nondet = (struct nondet){.ops = &replay_ops, .ctx = rp};
+	rp->result = REPLAY_RUNNING;
+	rp->writes = place->writes;
+	rp->events = place->events;
+	rp->damage = (struct error){""};
+	divergence_free(rp);
+	rp->regs_taken = false;
+	rp->nr_history = 0;
+	rp->settled_at = ~0ull;
+	if (stream_restore(&rp->head, &place->stream) || stream_restore(&rp->ahead, &place->stream)) {
+		cut(rp);
+		return error_set(err, -EBADMSG, "%s", rp->head.err.text);
+	}
+	if (!stream_is_stop(&rp->ahead))
+		find_ahead(rp);
+	if (rp->head.item == STREAM_OVER || rp->head.item == STREAM_BAD)
+		cut(rp);
+	return 0;
+}
+
+enum replay_result replayer_result(const struct replayer *rp)
+{
+	return rp->result;
+}
+
+void replayer_stop_at_event(struct replayer *rp, u64 events)
+{
+	rp->stop_event = events;
+}
+
+void replayer_follow(struct replayer *rp, u64 edge, struct memory_digest *digest)
+{
+	rp->following = true;
+	rp->last = edge;
+	if (rp->memory != digest) {
+		memory_digest_free(rp->memory);
+		rp->memory = digest;
+	}
 }
 
 /* The machine has ended; the recording must have too, here and in the same way. */

@@ -15,7 +15,9 @@
 
 #include <stdio.h>
 
+#include "replay/digest.h"
 #include "replay/session.h"
+#include "replay/stream.h"
 #include "traces/record.h"
 #include "traces/trace.h"
 #include "vmm/machine.h"
@@ -53,6 +55,31 @@ struct replayer_progress {
 };
 
 struct replayer_progress replayer_progress(const struct replayer *rp);
+
+/* --- going back --- */
+
+/* How far a replay is, for a checkpoint: taken at a boundary that machine_run() has come to by @until, and restored with
+ * the machine's state, memory and position of the same moment. */
+struct replayer_place {
+	struct stream_place stream;
+	u64 writes; /* running digest of device writes */
+	u64 events;
+};
+
+/* Only while the result is REPLAY_RUNNING. */
+void replayer_save(const struct replayer *rp, struct replayer_place *place);
+
+/* Takes over m->nondet again; whatever was found out since is forgotten. -EBADMSG: no such place. */
+int replayer_restore(struct replayer *rp, const struct replayer_place *place, struct error *err);
+
+enum replay_result replayer_result(const struct replayer *rp);
+
+/* machine_interrupt() as soon as that many events have been met; 0: never. */
+void replayer_stop_at_event(struct replayer *rp, u64 events);
+
+/* The trace is still being recorded, on the same machine: it is whole up to position @edge, and nothing may be replayed
+ * beyond. @digest: the recorder's, which both keep up to date. Once; later calls move the edge. */
+void replayer_follow(struct replayer *rp, u64 edge, struct memory_digest *digest);
 
 /* --- divergence --- */
 
