@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cmd/disasm.h"
 
-#include <Zydis/Zydis.h>
-
+#include "gdbstub/disasm.h"
+#include "gdbstub/tdesc.h"
 #include "vmm/memory.h"
 #include "vmm/x86/paging.h"
 
@@ -38,45 +38,12 @@ size_t guest_read_linear(const struct machine *m, const struct x86_state *regs, 
 	return done;
 }
 
-static void decoder_init(ZydisDecoder *decoder, const struct x86_state *regs)
-{
-	const bool big = regs->seg[SEG_CS].ar & AR_DB;
-
-	if (x86_64bit(regs))
-		ZydisDecoderInit(decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-	else if (big)
-		ZydisDecoderInit(decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
-	else
-		ZydisDecoderInit(decoder, ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
-}
-
 void disasm_print(void *machine, FILE *f, const struct x86_state *regs)
 {
-	const struct machine *m = machine;
-	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-	ZydisDecodedInstruction insn;
-	ZydisFormatter formatter;
-	ZydisDecoder decoder;
-	char text[200] = "";
-	u64 la = x86_64bit(regs) ? regs->rip : (u32)(regs->seg[SEG_CS].base + regs->rip);
-	u8 bytes[15];
-	size_t len;
+	u64 pc = tdesc_pc(regs);
+	u8 bytes[DISASM_BYTES];
+	size_t len = guest_read_linear(machine, regs, pc, bytes, sizeof(bytes));
 
-	len = guest_read_linear(m, regs, la, bytes, sizeof(bytes));
-	if (!len) {
-		fprintf(f, "  %016llx: not mapped\n", (unsigned long long)la);
-		return;
-	}
-	decoder_init(&decoder, regs);
-	ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_ATT);
-	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, len, &insn, operands))) {
-		fprintf(f, "  %016llx: %02x ... no instruction\n", (unsigned long long)la, bytes[0]);
-		return;
-	}
-	ZydisFormatterFormatInstruction(&formatter, &insn, operands, insn.operand_count_visible, text, sizeof(text), la,
-					NULL);
-	fprintf(f, "  %016llx:", (unsigned long long)la);
-	for (unsigned i = 0; i < insn.length; i++)
-		fprintf(f, " %02x", bytes[i]);
-	fprintf(f, "  %s\n", text);
+	fputs("  ", f);
+	disasm_line(f, disasm_bits(regs), pc, disasm_offset(regs, pc), bytes, len);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Instructions of the guest in words. */
+/* Instructions of a machine in words. */
 #ifndef CMD_DISASM_H
 #define CMD_DISASM_H
 
@@ -7,7 +7,7 @@
 
 #include "vmm/machine.h"
 
-/* A divergence_disasm_fn (replay/replayer.h); @machine: struct machine. One line: bytes and AT&T syntax, or why not. */
+/* A divergence_disasm_fn (replay/replayer.h); @machine: struct machine. One line about the instruction at RIP. */
 void disasm_print(void *machine, FILE *f, const struct x86_state *regs);
 
 /* Reads guest memory at a linear address, as the guest's paging has it, without touching anything. The bytes read, up
