@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cmd/cmd.h"
+#include "cmd/debug.h"
 #include "cmd/disasm.h"
 #include "cmd/engines.h"
 #include "cmd/figures.h"
@@ -233,6 +234,27 @@ static int run(struct replay *r)
 	return status;
 }
 
+/* GDB instead of a plain replay: what is compared is what GDB makes it run through. */
+static int debug(struct replay *r)
+{
+	struct timeline_config config = {
+	    .m = r->m, .replayer = r->replayer, .reader = r->reader, .memory = r->o.checkpoint_memory};
+	struct timeline *tl = NULL;
+	struct error console = {""};
+	int rc = timeline_create(&tl, &config, &r->err);
+
+	if (!rc && r->o.at)
+		rc = timeline_target(tl)->ops->seek(timeline_target(tl), r->o.at, &r->err);
+	if (!rc)
+		rc = debug_serve(tl, &r->o, false, &r->err);
+	timeline_free(tl);
+	if (guest_finish(&r->guest, &console) && !rc) {
+		r->err = console;
+		rc = -EIO;
+	}
+	return rc ? complain_error(&r->err, rc) : STATUS_OK;
+}
+
 static int replay(struct replay *r)
 {
 	int status, rc = set_up(r);
@@ -240,6 +262,8 @@ static int replay(struct replay *r)
 	if (rc) {
 		status = complain_error(&r->err, rc);
 		snprintf(r->text, sizeof(r->text), "%s", r->err.text);
+	} else if (r->o.gdb) {
+		return debug(r);
 	} else {
 		status = run(r);
 		print_summary(r, status);

@@ -186,7 +186,7 @@ int guest_init(struct guest *g, struct machine *m, struct options *o, bool repla
 	clock_timer_init(&m->clock, &g->grace, "until-pattern", on_time, g);
 	take_conditions(g);
 	g->console.watcher = (struct console_watcher){on_pattern, on_panic, on_panic_over, g};
-	m->listener = (struct machine_listener){on_console, g};
+	m->listener = (struct machine_listener){.console = on_console, .ctx = g};
 	return 0;
 }
 

@@ -13,7 +13,7 @@ struct option_row {
 	const char *name;
 	char letter; /* 0: none */
 	unsigned commands;
-	const char *arg; /* NULL: takes none */
+	const char *arg; /* NULL: takes none; in brackets: may be left out */
 	const char *help;
 	int (*set)(struct options *o, const char *arg, struct error *err);
 };
@@ -183,6 +183,27 @@ static int set_junit(struct options *o, const char *arg, struct error *err)
 	return *arg ? 0 : error_set(err, -EINVAL, "--junit: a file name is missing");
 }
 
+static int set_gdb(struct options *o, const char *arg, struct error *err)
+{
+	o->gdb = true;
+	o->gdb_address = arg;
+	return !arg || *arg ? 0 : error_set(err, -EINVAL, "--gdb=: an address is missing");
+}
+
+static int set_at(struct options *o, const char *arg, struct error *err)
+{
+	o->at = arg;
+	return 0;
+}
+
+static int set_checkpoint_memory(struct options *o, const char *arg, struct error *err)
+{
+	if (parse_size(arg, &o->checkpoint_memory) || !o->checkpoint_memory)
+		return error_set(err, -EINVAL, "--checkpoint-memory: '%s' is not a size; write for example 512M or 2G",
+				 arg);
+	return 0;
+}
+
 static int set_force(struct options *o, const char *arg, struct error *err)
 {
 	o->force = true;
@@ -228,12 +249,22 @@ static const struct option_row rows[] = {
      set_until},
     {"expect", 0, OPT_REPLAY, "COND", "fail unless panic, exit:N or pattern:RE (may repeat: all)", set_expect},
     {"junit", 0, OPT_REPLAY, "FILE", "write the result as a JUnit XML test case", set_junit},
+    {"gdb", 0, RUNS | OPT_REPLAY, "[=WHERE]",
+     "let GDB debug it, at ADDR:PORT, PORT or a Unix socket's path (127.0.0.1:1234)", set_gdb},
+    {"at", 0, OPT_REPLAY, "POSITION", "with --gdb: where to begin, e.g. end, 50%, 12.5ms, event:N (start)", set_at},
+    {"checkpoint-memory", 0, RUNS | OPT_REPLAY, "SIZE",
+     "with --gdb: memory for going back (a quarter of this computer's)", set_checkpoint_memory},
     {"embed", 0, OPT_RECORD, "WHAT", "all: keep kernel, initrd and disk blocks in the trace (default); none: name them",
      set_embed},
     {"json", 0, RUNS | OPT_REPLAY | OPT_TRACE | OPT_DOCTOR, NULL, "results as JSON on stdout", set_json},
     {"quiet", 'q', RUNS | OPT_REPLAY, NULL, "no status line, no summary; replay: no console either", set_quiet},
     {"help", 'h', ~0u, NULL, "this text", set_help},
 };
+
+static int takes_argument(const struct option_row *row)
+{
+	return !row->arg ? no_argument : row->arg[0] == '[' ? optional_argument : required_argument;
+}
 
 /* getopt's tables for one command; getopt_long returns 256 + row, or the letter. */
 static void make_tables(unsigned command, char *letters, struct option *table)
@@ -242,7 +273,7 @@ static void make_tables(unsigned command, char *letters, struct option *table)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		if (!(rows[i].commands & command))
 			continue;
-		*table++ = (struct option){rows[i].name, rows[i].arg ? required_argument : no_argument, NULL, 256 + i};
+		*table++ = (struct option){rows[i].name, takes_argument(&rows[i]), NULL, 256 + i};
 		if (rows[i].letter) {
 			*letters++ = rows[i].letter;
 			if (rows[i].arg)
@@ -275,6 +306,15 @@ static int refuse_option(int found, char **argv, struct error *err)
 	return error_set(err, -EINVAL, "vmdbg %s has no option %s; see vmdbg %s --help", argv[0], word, argv[0]);
 }
 
+/* "PORT", ":PORT" or "ADDR:PORT", and no file's name. */
+static bool is_address(const char *word)
+{
+	const char *colon = strrchr(word, ':'), *port = colon ? colon + 1 : word;
+	struct stat st;
+
+	return *port && strspn(port, "0123456789") == strlen(port) && stat(word, &st);
+}
+
 static int take_operand(struct options *o, const char *what, int argc, char **argv, struct error *err)
 {
 	if (!what && optind < argc)
@@ -304,6 +344,9 @@ int options_parse(struct options *o, enum options_command command, const char *w
 		row = found == '?' || found == ':' ? NULL : find_row(command, found);
 		if (!row)
 			return refuse_option(found, argv, err);
+		/* An address may stand apart from --gdb: nothing else looks like one. */
+		if (takes_argument(row) == optional_argument && !optarg && optind < argc && is_address(argv[optind]))
+			optarg = argv[optind++];
 		rc = row->set(o, optarg, err);
 		if (rc || o->help)
 			return rc;
@@ -330,7 +373,8 @@ void options_help(FILE *f, enum options_command command)
 		if (!(r->commands & command))
 			continue;
 		snprintf(left, sizeof(left), "%c%c%s --%s%s%s", r->letter ? '-' : ' ', r->letter ? r->letter : ' ',
-			 r->letter ? "," : " ", r->name, r->arg ? " " : "", r->arg ? r->arg : "");
+			 r->letter ? "," : " ", r->name, takes_argument(r) == required_argument ? " " : "",
+			 r->arg ? r->arg : "");
 		fprintf(f, "  %-22s  %s\n", left, r->help);
 	}
 }

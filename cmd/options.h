@@ -39,6 +39,10 @@ struct options {
 	bool force, embed_none, inguest, flat, json, quiet;
 	u64 flat_address;
 	const char *junit;
+	bool gdb;
+	const char *gdb_address; /* NULL: the default */
+	const char *at;          /* a position */
+	u64 checkpoint_memory;   /* bytes; 0: the default */
 	bool help;
 };
 

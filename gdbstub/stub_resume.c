@@ -41,7 +41,7 @@ static void say_event(struct stub *s, const struct target_stop *stop)
 	static const char *const names[TARGET_EVENT_COUNT] = {
 	    [TARGET_EVENT_INTERRUPT] = "an interrupt",  [TARGET_EVENT_EXCEPTION] = "an exception",
 	    [TARGET_EVENT_CR3] = "a load of CR3",       [TARGET_EVENT_IO] = "an access to an I/O port",
-	    [TARGET_EVENT_MSR] = "an access to an MSR",
+	    [TARGET_EVENT_MSR] = "an access to an MSR", [TARGET_EVENT_PANIC] = "a panic",
 	};
 	const struct target_break *hit = stop->hit;
 	char text[160];

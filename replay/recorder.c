@@ -52,6 +52,7 @@ struct recorder {
 	u64 events, console_bytes;
 	u64 next_digest, next_chunk, next_input, next_sample;
 	u64 host_start, last_flush; /* host ns */
+	u64 paused_at;              /* host ns; 0: running */
 	u8 input[EVENT_INPUT_MAX];  /* read from the host, not yet taken by the guest */
 	u32 input_len;
 	struct trace_buf console;
@@ -593,10 +594,39 @@ const struct error *recorder_error(const struct recorder *r)
 	return &r->err;
 }
 
+int recorder_flush(struct recorder *r, struct error *err)
+{
+	if (!r->code)
+		flush_all(r);
+	if (r->code)
+		*err = r->err;
+	return r->code;
+}
+
+void recorder_pause(struct recorder *r)
+{
+	if (!r->paused_at)
+		r->paused_at = raw_ns();
+}
+
+void recorder_resume(struct recorder *r)
+{
+	r->m->nondet = (struct nondet){.ops = &record_ops, .ctx = r};
+	if (r->paused_at)
+		r->host_start += raw_ns() - r->paused_at;
+	r->paused_at = 0;
+}
+
+struct memory_digest *recorder_memory_digest(struct recorder *r)
+{
+	return &r->memory;
+}
+
 struct recorder_stats recorder_stats(const struct recorder *r)
 {
 	return (struct recorder_stats){
 	    .events = r->events + (r->open ? r->enc.events : 0),
+	    .writes = r->writes,
 	    .bytes = trace_writer_size(r->w),
 	};
 }

@@ -15,6 +15,7 @@
 #ifndef REPLAY_RECORDER_H
 #define REPLAY_RECORDER_H
 
+#include "replay/digest.h"
 #include "replay/disk.h"
 #include "traces/trace.h"
 #include "vmm/machine.h"
@@ -47,8 +48,20 @@ int recorder_finish(struct recorder *r, struct error *err);
 /* Why boundary() failed. */
 const struct error *recorder_error(const struct recorder *r);
 
+/* Writes out all that is recorded so far: the trace is then whole up to here. */
+int recorder_flush(struct recorder *r, struct error *err);
+
+/* While somebody looks at the machine, or at its past: host time stands still for the guest. Both may come twice. A
+ * machine that was the replayer's is the recorder's again with recorder_resume(), as it was left. */
+void recorder_pause(struct recorder *r);
+void recorder_resume(struct recorder *r);
+
+/* What is known of the digest of guest memory. */
+struct memory_digest *recorder_memory_digest(struct recorder *r);
+
 struct recorder_stats {
 	u64 events; /* so far */
+	u64 writes; /* running digest of device writes */
 	u64 bytes;  /* of the trace file, so far */
 };
 

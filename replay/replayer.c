@@ -611,7 +611,12 @@ void replayer_free(struct replayer *rp)
 
 void replayer_save(const struct replayer *rp, struct replayer_place *place)
 {
-	*place = (struct replayer_place){.writes = rp->writes, .events = rp->events};
+	*place = (struct replayer_place){
+	    .writes = rp->writes,
+	    .events = rp->events,
+	    .settled_at = rp->settled_at,
+	    .settled_stops = rp->settled_stops,
+	};
 	stream_save(&rp->head, &place->stream);
 }
 
@@ -625,7 +630,8 @@ int replayer_restore(struct replayer *rp, const struct replayer_place *place, st
 	divergence_free(rp);
 	rp->regs_taken = false;
 	rp->nr_history = 0;
-	rp->settled_at = ~0ull;
+	rp->settled_at = place->settled_at;
+	rp->settled_stops = place->settled_stops;
 	if (stream_restore(&rp->head, &place->stream) || stream_restore(&rp->ahead, &place->stream)) {
 		cut(rp);
 		return error_set(err, -EBADMSG, "%s", rp->head.err.text);
@@ -640,6 +646,13 @@ int replayer_restore(struct replayer *rp, const struct replayer_place *place, st
 enum replay_result replayer_result(const struct replayer *rp)
 {
 	return rp->result;
+}
+
+bool replayer_event_was_before(const struct replayer *rp)
+{
+	const struct event *last = &rp->history[(rp->nr_history - 1) % DIVERGENCE_BEFORE].event;
+
+	return rp->head.done || !rp->nr_history || !event_is_async(last) || last->type == EVENT_INTERRUPT;
 }
 
 void replayer_stop_at_event(struct replayer *rp, u64 events)

@@ -58,12 +58,12 @@ struct replayer_progress replayer_progress(const struct replayer *rp);
 
 /* --- going back --- */
 
-/* How far a replay is, for a checkpoint: taken at a boundary that machine_run() has come to by @until, and restored with
- * the machine's state, memory and position of the same moment. */
+/* How far a replay is, for a checkpoint: to be restored with the machine's state, memory and position of the moment. */
 struct replayer_place {
 	struct stream_place stream;
 	u64 writes; /* running digest of device writes */
 	u64 events;
+	u64 settled_at, settled_stops; /* the last boundary; ~0: none at the present position */
 };
 
 /* Only while the result is REPLAY_RUNNING. */
@@ -73,6 +73,10 @@ void replayer_save(const struct replayer *rp, struct replayer_place *place);
 int replayer_restore(struct replayer *rp, const struct replayer_place *place, struct error *err);
 
 enum replay_result replayer_result(const struct replayer *rp);
+
+/* Whether the last event that was met is part of an instruction or an interrupt: then it lies before the present place,
+ * else (input) at it. */
+bool replayer_event_was_before(const struct replayer *rp);
 
 /* machine_interrupt() as soon as that many events have been met; 0: never. */
 void replayer_stop_at_event(struct replayer *rp, u64 events);

@@ -43,15 +43,25 @@ struct machine_config {
 	const struct block_backend *disk; /* base image of the ATA disk; NULL: no disk. Stays the caller's */
 };
 
-/* Where guest output goes. Called at the guest's instruction, in order. @port: 0 and 1 serial, 2 debug console. */
 enum console_port { CONSOLE_SERIAL0, CONSOLE_SERIAL1, CONSOLE_DEBUG };
+/* Who is told of what happens. Guest output comes at the guest's instruction, in order. */
 struct machine_listener {
 	void (*console)(void *ctx, enum console_port port, const u8 *buf, size_t len);
+	/* May be NULL. An interrupt or NMI is about to be delivered at the present place. */
+	void (*interrupt)(void *ctx, const struct vcpu *vcpu);
 	void *ctx;
 };
 
 struct pc;
 struct block_backend;
+
+/* How far machine_run() has come at the present position. Where runs are cut makes no difference because this stays; so
+ * checkpoints save it, apart from the field tables, whose digests are in traces. */
+struct machine_progress {
+	u32 injections; /* since the last instruction */
+	u32 idle_jumps; /* since the last interrupt */
+	bool kicked;    /* a kick ended the last run at a new position: boundary() is to be called */
+};
 
 struct machine {
 	struct machine_config config;
@@ -67,6 +77,7 @@ struct machine {
 	u64 tsc_offset[MACHINE_MAX_VCPUS]; /* [S] guest TSC - clock; also what IA32_TSC_ADJUST reads as */
 	enum machine_end end;
 	u32 end_code;
+	struct machine_progress progress;
 	volatile bool interrupted; /* [H] machine_interrupt() was called */
 	u64 live_start, live_next; /* [H] nondet_live: host ns at guest time 0; next position to sample at */
 };

@@ -36,6 +36,8 @@ static void inject(struct run *r, enum irq_kind kind, u8 vector)
 	struct machine *m = r->m;
 
 	m->nondet.ops->interrupt(m->nondet.ctx, r->vcpu, kind, vector);
+	if (m->listener.interrupt)
+		m->listener.interrupt(m->listener.ctx, r->vcpu);
 	m->config.engine->inject(r->vcpu, kind, vector);
 	r->injections++;
 	r->idle_jumps = 0;

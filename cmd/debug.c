@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cmd/debug.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "cmd/cmd.h"
+#include "gdbstub/server.h"
+
+static struct gdb_server *volatile serving;
+
+static void on_signal(int sig)
+{
+	if (serving)
+		gdb_server_stop(serving);
+}
+
+int debug_serve(struct timeline *tl, const struct options *o, bool run_detached, struct error *err)
+{
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+	struct gdb_server_options options = {
+	    .address = o->gdb_address,
+	    .stub = {.version = VMDBG_VERSION},
+	    .run_detached = run_detached,
+	};
+	struct sigaction sa = {.sa_handler = on_signal}, before[ARRAY_SIZE(signals)];
+	struct gdb_server *server = gdb_server_open(timeline_target(tl), &options, err);
+	int ret;
+
+	if (!server)
+		return -EINVAL;
+	serving = server;
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaction(signals[i], &sa, &before[i]);
+	signal(SIGPIPE, SIG_IGN);
+	if (!o->quiet)
+		fprintf(stderr, "vmdbg: waiting for GDB at %s (in GDB: target remote %s)\n", gdb_server_address(server),
+			gdb_server_address(server));
+	ret = gdb_server_serve(server, err);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaction(signals[i], &before[i], NULL);
+	serving = NULL;
+	gdb_server_close(server);
+	return ret < 0 ? ret : 0;
+}
