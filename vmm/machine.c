@@ -27,8 +27,11 @@ void machine_set_end(struct machine *m, enum machine_end end, u32 code)
 		m->end = end;
 		m->end_code = code;
 	}
-	if (m->vcpu[0])
-		vcpu_kick(m->vcpu[0]);
+	if (!m->vcpu[0])
+		return;
+	if (end == END_PANIC)
+		probe_event(m->vcpu[0], TARGET_EVENT_PANIC, 0);
+	vcpu_kick(m->vcpu[0]);
 }
 
 void machine_interrupt(struct machine *m)
@@ -94,9 +97,13 @@ static void memory_changed(void *opaque, u64 gpa, u64 len)
 {
 	struct machine *m = opaque;
 
-	for (unsigned i = 0; i < m->config.vcpus; i++)
-		if (m->vcpu[i] && m->config.engine->memory_changed)
+	for (unsigned i = 0; i < m->config.vcpus; i++) {
+		if (!m->vcpu[i])
+			continue;
+		if (m->config.engine->memory_changed)
 			m->config.engine->memory_changed(m->vcpu[i], gpa, len);
+		probe_written(m->vcpu[i], gpa, len);
+	}
 }
 
 static int create_vcpus(struct machine *m, struct error *err)
@@ -112,6 +119,7 @@ static int create_vcpus(struct machine *m, struct error *err)
 		vcpu->mem = &m->mem;
 		vcpu->ops = &machine_vcpu_ops;
 		vcpu->engine = m->config.engine;
+		vcpu->delivered_at = ~0ull;
 		m->vcpu[i] = vcpu;
 	}
 	m->clock.insns = &m->vcpu[0]->insns;
@@ -161,8 +169,10 @@ void machine_free(struct machine *m)
 		return;
 	pc_free(m);
 	for (unsigned i = 0; i < m->config.vcpus; i++)
-		if (m->vcpu[i])
+		if (m->vcpu[i]) {
+			probe_free(&m->vcpu[i]->probe);
 			m->config.engine->vcpu_free(m->vcpu[i]);
+		}
 	memory_free(&m->mem);
 	free(m);
 }
@@ -237,9 +247,12 @@ static void after_load(struct machine *m)
 	for (unsigned i = 0; i < m->nr_devices; i++)
 		if (m->device[i]->class->loaded)
 			m->device[i]->class->loaded(m->device[i]);
-	for (unsigned i = 0; i < m->config.vcpus; i++)
+	for (unsigned i = 0; i < m->config.vcpus; i++) {
+		m->vcpu[i]->delivered_at = ~0ull;
 		if (m->config.engine->regs_changed)
 			m->config.engine->regs_changed(m->vcpu[i]);
+	}
+	m->progress = (struct machine_progress){0};
 	m->end = END_NONE;
 	m->end_code = 0;
 	m->live_start = 0;

@@ -87,7 +87,9 @@ int machine_create(struct machine **m, const struct machine_config *config, stru
 void machine_free(struct machine *m);
 
 /* Runs until the guest ends (m->end), @until is reached (position in instructions; END_NONE stays), or the
- * nondet's boundary() or idle() fails (its negative errno is returned). 0 otherwise, also after machine_interrupt().
+ * nondet's boundary() or idle() fails (its negative errno is returned). 0 otherwise, also after machine_interrupt(),
+ * when vcpu->probe has hits (vmm/probe.h; the guest may have ended with them), and with vcpu->stop_at_delivery after
+ * each exception and interrupt. A run that goes on from there is the same run, for the guest and for nondet.
  *
  * What happens at a position P, in this order (machine_run.c): @until is compared, so a run stopped at P has seen
  * nothing of P yet; boundary(), if P has reached next_stop() or a kick ended the last run and P is new; due timers;

@@ -4,7 +4,9 @@
  * 1. With the virtual clock all that the guest sees is a function of position: where @until, next_stop() or a signal
  *    cut a run must make no difference. So the engine is never run past a deadline, a kick ends it at the very next
  *    boundary, and what is due at a boundary depends on machine state alone.
- * 2. A run that was cut at P has done nothing of what is due at P (machine.h has the order).
+ * 2. A run that was cut at P has done nothing of what is due at P (machine.h has the order). One that was cut for a
+ *    debugger after a delivery, or before the instruction at P, settles P again: what has been done isn't due any more,
+ *    and m->progress has the rest.
  * 3. Nothing a guest does makes this loop spin: a halted guest whose timers never wake it is given up after
  *    MAX_IDLE_JUMPS of them, and after MAX_INJECTIONS at one boundary an instruction is run. */
 #include "vmm/machine_internal.h"
@@ -19,10 +21,7 @@ struct run {
 	struct machine *m;
 	struct vcpu *vcpu;
 	u64 until;
-	bool kicked;         /* the last run was ended by a kick and got further */
-	bool single;         /* something is pending that only the next instruction can let in */
-	unsigned injections; /* since the last instruction */
-	unsigned idle_jumps; /* since the last interrupt */
+	bool single; /* something is pending that only the next instruction or exception can let in */
 	int result;
 };
 
@@ -39,8 +38,15 @@ static void inject(struct run *r, enum irq_kind kind, u8 vector)
 	if (m->listener.interrupt)
 		m->listener.interrupt(m->listener.ctx, r->vcpu);
 	m->config.engine->inject(r->vcpu, kind, vector);
-	r->injections++;
-	r->idle_jumps = 0;
+	probe_event(r->vcpu, TARGET_EVENT_INTERRUPT, vector);
+	m->progress.injections++;
+	m->progress.idle_jumps = 0;
+}
+
+/* After an injection: whether somebody wants to look. */
+static enum step injected(const struct run *r)
+{
+	return r->vcpu->stop_at_delivery || r->vcpu->probe.nr ? STEP_RETURN : STEP_AGAIN;
 }
 
 static bool nmi_blocked(const struct vcpu *vcpu)
@@ -55,7 +61,7 @@ static enum step deliver(struct run *r)
 	struct vcpu *vcpu = r->vcpu;
 	struct pc_pending pending = pc_pending(m->pc, vcpu->id);
 	bool trap = vcpu->regs.pending_db && vcpu->regs.activity == ACTIVITY_ACTIVE;
-	bool held = r->injections >= MAX_INJECTIONS || trap;
+	bool held = m->progress.injections >= MAX_INJECTIONS || trap;
 
 	vcpu->want_window = false;
 	r->single = false;
@@ -72,7 +78,7 @@ static enum step deliver(struct run *r)
 		if (!held && !nmi_blocked(vcpu)) {
 			pc_take(m->pc, vcpu->id, IRQ_NMI);
 			inject(r, IRQ_NMI, X86_NMI);
-			return STEP_AGAIN;
+			return injected(r);
 		}
 		r->single = true;
 	}
@@ -80,7 +86,7 @@ static enum step deliver(struct run *r)
 		return STEP_RUN;
 	if (!held && vcpu_can_inject(vcpu)) {
 		inject(r, IRQ_EXTERNAL, pc_ack(m->pc, vcpu->id));
-		return STEP_AGAIN;
+		return injected(r);
 	}
 	if (held)
 		r->single = true;
@@ -96,7 +102,7 @@ static enum step idle(struct run *r)
 	u64 deadline = m->clock.next_deadline;
 	bool deaf = !(r->vcpu->regs.rflags & RFLAGS_IF) && !pc_can_wake_masked(m->pc, r->vcpu->id);
 
-	if (deaf || r->idle_jumps++ >= MAX_IDLE_JUMPS) {
+	if (deaf || m->progress.idle_jumps++ >= MAX_IDLE_JUMPS) {
 		machine_set_end(m, END_HALTED, 0);
 		return STEP_RETURN;
 	}
@@ -118,8 +124,8 @@ static enum step settle(struct run *r)
 	struct machine *m = r->m;
 	enum step step;
 
-	if (r->kicked || machine_position(m) >= next_stop(m)) {
-		r->kicked = false;
+	if (m->progress.kicked || machine_position(m) >= next_stop(m)) {
+		m->progress.kicked = false;
 		r->result = m->nondet.ops->boundary(m->nondet.ctx, m);
 		if (r->result || m->end)
 			return STEP_RETURN;
@@ -151,25 +157,46 @@ static u64 budget(const struct run *r)
 		if (left < limit - position)
 			limit = position + left;
 	}
-	return r->single ? position + 1 : limit;
+	return limit;
 }
 
-static void execute(struct run *r)
+/* Whether a kick is to be told to nondet: it ended the run, or would have if a probe hadn't. Once something has happened
+ * at a position, it's too late for input there. */
+static bool was_kicked(const struct vcpu *vcpu, enum exit_reason reason, u64 before)
+{
+	bool kicked = reason == EXIT_KICKED || ((reason == EXIT_PROBE || reason == EXIT_DELIVERY) && vcpu->kick);
+
+	return kicked && vcpu->insns != before && !vcpu_deliveries(vcpu);
+}
+
+/* Returns STEP_AGAIN, or STEP_RETURN when a debugger wants to look. */
+static enum step execute(struct run *r)
 {
 	struct machine *m = r->m;
 	struct vcpu *vcpu = r->vcpu;
 	u64 before = vcpu->insns;
+	u32 delivered = vcpu_deliveries(vcpu);
+	bool stop_at_delivery = vcpu->stop_at_delivery;
+	/* What devices did at this boundary is told at the next place. */
+	bool hits = vcpu->probe.nr;
 	enum exit_reason reason;
 
 	/* Kicks so far were about this boundary, which is settled; machine_interrupt() says so apart. */
 	vcpu->kick = false;
 	if (m->interrupted)
-		return;
-	reason = m->config.engine->run(vcpu, budget(r));
-	r->kicked = reason == EXIT_KICKED && vcpu->insns != before;
-	r->injections = 0;
+		return STEP_AGAIN;
+	vcpu->stop_at_delivery |= r->single | hits;
+	reason = m->config.engine->run(vcpu, r->single || hits ? before + 1 : budget(r));
+	vcpu->stop_at_delivery = stop_at_delivery;
+	m->progress.kicked = was_kicked(vcpu, reason, before);
+	if (vcpu->insns != before)
+		m->progress.injections = 0;
 	if (reason == EXIT_SHUTDOWN)
 		machine_set_end(m, END_TRIPLE_FAULT, 0);
+	if (reason == EXIT_PROBE || (reason == EXIT_DELIVERY && stop_at_delivery))
+		return STEP_RETURN;
+	hits &= vcpu->insns != before || vcpu_deliveries(vcpu) != delivered;
+	return hits ? STEP_RETURN : STEP_AGAIN;
 }
 
 int machine_run(struct machine *m, u64 until)
@@ -187,10 +214,10 @@ int machine_run(struct machine *m, u64 until)
 			break;
 		}
 		step = settle(&r);
+		if (step == STEP_RUN)
+			step = execute(&r);
 		if (step == STEP_RETURN)
 			break;
-		if (step == STEP_RUN)
-			execute(&r);
 	}
 	return r.result;
 }

@@ -111,7 +111,7 @@ static void write_part(const struct memory_slot *slot, u64 gpa, const u8 *in, u6
 	u64 offset = gpa - slot->gpa;
 
 	for (u64 page = offset >> PAGE_SHIFT; page <= (offset + n - 1) >> PAGE_SHIFT; page++)
-		slot->flags[page] |= PAGE_DIRTY;
+		slot->flags[page] |= PAGE_WRITTEN;
 	memcpy(slot->host + offset, in, n);
 }
 

@@ -17,10 +17,10 @@
 #define MEMORY_MAX        (64ull << 30)
 
 /* Page flags. */
-#define PAGE_DIRTY   1 /* written since the last digest */
-#define PAGE_CODE    2 /* the soft engine holds decoded instructions of it */
-#define PAGE_TOUCHED 4 /* written since the last checkpoint */
-#define PAGE_WATCHED 8 /* the soft engine tells of accesses to it */
+#define PAGE_DIRTY   1                           /* written since the last digest */
+#define PAGE_CODE    2                           /* the soft engine holds decoded instructions of it */
+#define PAGE_TOUCHED 4                           /* written since the last checkpoint */
+#define PAGE_WATCHED 8                           /* the soft engine tells of accesses to it */
 #define PAGE_WRITTEN (PAGE_DIRTY | PAGE_TOUCHED) /* whoever writes sets both */
 
 struct memory_slot {
@@ -56,7 +56,7 @@ static inline const struct memory_slot *memory_slot(const struct memory *mem, u6
 u8 *memory_host(const struct memory *mem, u64 gpa, u64 len);
 
 /* Copies from and to guest RAM; may cross pages and slots. -EFAULT when part of it is no RAM (nothing copied).
- * Writing marks pages dirty and tells the engine. */
+ * Writing marks pages PAGE_WRITTEN and tells the engine. */
 int memory_read(const struct memory *mem, u64 gpa, void *buf, u64 len);
 int memory_write(struct memory *mem, u64 gpa, const void *buf, u64 len);
 

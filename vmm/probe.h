@@ -14,13 +14,34 @@
  * that was accessed), by delivery of exceptions and interrupts, by descriptor loads and stores, the page walk's reads
  * don't count, its updates of accessed and dirty flags do, device DMA does; fetching code does not.
  * A linear watchpoint is met by accesses of that linear address, whatever it is mapped to, and by DMA and page-table
- * updates of the bytes that it is mapped to now. A physical one is met by all accesses of those bytes. */
+ * updates of the bytes that it is mapped to now. A physical one is met by all accesses of those bytes.
+ * What an instruction that faults has read isn't told; what it wrote before is. A read-modify-write is both.
+ * What a device does at (P, 0), when time is up or between instructions, is told at the next place. */
 #ifndef VMM_PROBE_H
 #define VMM_PROBE_H
 
 #include "vmm/target.h"
 
 struct vcpu;
+
+/* Breakpoints are kept in classes, each a tree of ranges: of addresses, or of an event's numbers. */
+enum probe_class {
+	PROBE_EXEC,                    /* + enum target_space */
+	PROBE_WATCH = PROBE_EXEC + 2,  /* + enum target_space */
+	PROBE_EVENT = PROBE_WATCH + 2, /* + enum target_event */
+	PROBE_CLASSES = PROBE_EVENT + TARGET_EVENT_COUNT,
+};
+
+struct probe_range {
+	u64 first, last;
+	u64 reach; /* the highest @last of the subtree */
+	const struct target_break *hit;
+};
+
+struct probe_ranges {
+	struct probe_range *range; /* by @first */
+	unsigned nr;
+};
 
 struct probe_hit {
 	const struct target_break *hit;
@@ -33,9 +54,14 @@ struct probe {
 	/* An execution breakpoint at this place isn't told: where the debugger starts from. */
 	u64 skip_insns;
 	u32 skip_deliveries;
-	/* Room for one hit of each breakpoint: kept by probe_set(). Emptied by whoever has looked at them. */
+	/* Room for one hit of each breakpoint: kept by probe_set(). Emptied (nr = 0) by whoever has looked at them, always
+	 * before the machine runs on. */
 	struct probe_hit *hit;
 	unsigned nr, cap;
+	/* For engines. */
+	unsigned made; /* hits that stay whatever becomes of the present instruction: probe_settle() */
+	bool fresh;    /* a hit was noted: the engine is to stop at the next boundary */
+	struct probe_ranges in[PROBE_CLASSES];
 };
 
 /* Sets the list and tells the engine. -ENOMEM: as before. @breaks NULL: nothing is watched. */
@@ -49,5 +75,34 @@ void probe_note(struct probe *p, const struct target_break *b, u64 addr, bool wr
 
 /* Something of @event with @number (vector, port, MSR) has happened. */
 void probe_event(struct vcpu *vcpu, enum target_event event, u64 number);
+
+/* Whether a breakpoint of the class meets [first, last]. Cost: the logarithm of how many there are. */
+bool probe_covers(const struct probe *p, enum probe_class class, u64 first, u64 last);
+
+/* Notes the execution breakpoints at an instruction. False: there are none. */
+bool probe_exec(struct probe *p, u64 la, u64 gpa);
+
+/* Notes the watchpoints that an access of @len bytes meets, none of it beyond a page; by its linear address @la, and by
+ * its guest-physical one. */
+void probe_access(struct probe *p, u64 la, u64 gpa, u64 len, bool write);
+
+/* Somebody else than an instruction writes guest-physical memory: a device, the page walk. Linear watchpoints are looked
+ * up in the page tables as they are now; only in the first PROBE_MAPPED_PAGES pages of them all. */
+#define PROBE_MAPPED_PAGES 4096
+void probe_written(struct vcpu *vcpu, u64 gpa, u64 len);
+
+/* The accesses noted so far have been made. */
+static inline void probe_settle(struct probe *p)
+{
+	p->made = p->nr;
+}
+
+/* The instruction failed: forgets what it read since probe_settle(). What it wrote is written. */
+void probe_forget_reads(struct probe *p);
+
+static inline bool probe_watching(const struct probe *p)
+{
+	return p->in[PROBE_WATCH + TARGET_LINEAR].nr || p->in[PROBE_WATCH + TARGET_PHYSICAL].nr;
+}
 
 #endif

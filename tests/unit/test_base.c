@@ -463,9 +463,9 @@ START_TEST(memory_write_marks_pages_and_tells_first)
 	ck_assert_uint_eq(changed_len, 0x1002);
 	ck_assert_uint_eq(seen_before, 0);
 	ck_assert_uint_eq(mem.slot[0].flags[1], 0);
-	ck_assert_uint_eq(mem.slot[0].flags[2], PAGE_DIRTY);
-	ck_assert_uint_eq(mem.slot[0].flags[3], PAGE_DIRTY | PAGE_CODE);
-	ck_assert_uint_eq(mem.slot[0].flags[4], PAGE_DIRTY);
+	ck_assert_uint_eq(mem.slot[0].flags[2], PAGE_WRITTEN);
+	ck_assert_uint_eq(mem.slot[0].flags[3], PAGE_WRITTEN | PAGE_CODE);
+	ck_assert_uint_eq(mem.slot[0].flags[4], PAGE_WRITTEN);
 	ck_assert_uint_eq(mem.slot[0].flags[5], 0);
 	ck_assert_uint_eq(*memory_host(&mem, 0x4000, 1), 0xaa);
 	ck_assert_uint_eq(*memory_host(&mem, 0x4001, 1), 0);

@@ -6,7 +6,9 @@
  *  2. A block is valid for its physical bytes, its RIP (which RIP-relative operands and branch targets have folded in),
  *     its decode mode and the limit of CS, whatever the page tables say; it is found by those.
  *  3. In front of that stands a table by RIP alone, valid for one exec_key: the path of nearly every look-up.
- *  4. Writes to pages with code take the slow path (PAGE_CODE); they drop the blocks whose 64-byte lines they touch.
+ *  4. Where a debugger has breakpoints (vmm/soft/watch.c), blocks end before them. A block that begins with one is not
+ *     entered in that table. Other breakpoints raise probe_gen: what was decoded before is looked at again when found.
+ *  5. Writes to pages with code take the slow path (PAGE_CODE); they drop the blocks whose 64-byte lines they touch.
  *     A dropped block may be the one that is running, so memory is given back only when the arena is full, between
  *     blocks. */
 #include <errno.h>
@@ -218,6 +220,29 @@ void block_invalidate(struct soft_cpu *cpu, u64 gpa, u64 len)
 	}
 }
 
+/* Whether a breakpoint stands at a byte of [la, la + len) or of its physical bytes at @gpa. */
+static bool has_break(const struct soft_cpu *cpu, u64 la, u64 gpa, u64 len)
+{
+	return cpu->probed && (probe_covers(&cpu->vcpu.probe, PROBE_EXEC + TARGET_LINEAR, la, la + len - 1) ||
+			       probe_covers(&cpu->vcpu.probe, PROBE_EXEC + TARGET_PHYSICAL, gpa, gpa + len - 1));
+}
+
+/* Whether the block suits the breakpoints as they are: none inside, and not cut without need. */
+static bool block_suits(const struct soft_cpu *cpu, struct block *b)
+{
+	if (likely(b->probe_gen == cpu->probe_gen))
+		return true;
+	if (b->cut && !has_break(cpu, b->la + b->bytes, b->gpa + b->bytes, 1))
+		return false;
+	if (b->count > 1 && has_break(cpu, b->la, b->gpa, b->bytes))
+		for (unsigned n = 1; n < b->count; n++)
+			if (has_break(cpu, b->la + b->insn[n].offset, b->gpa + b->insn[n].offset, 1))
+				return false;
+	b->probed = has_break(cpu, b->la, b->gpa, 1);
+	b->probe_gen = cpu->probe_gen;
+	return true;
+}
+
 /* An instruction that can't be fetched because there is no RAM behind it: treated as undefined. */
 static const u8 no_ram[INSN_MAX_LEN] = {0x0f, 0x0b};
 
@@ -258,7 +283,7 @@ static struct block *block_decode(struct soft_cpu *cpu, u64 la, u64 gpa, const u
 	u64 rip = cpu->vcpu.regs.rip, gpa2 = ~0ull, limit = code_limit(cpu);
 	unsigned room = (unsigned)(PAGE_SIZE - (la & PAGE_MASK)), bytes = 0, count = 0, len;
 	struct block *b;
-	bool end = false;
+	bool end = false, cut = false;
 
 	if (ARENA_SIZE - bc->used <
 	    sizeof(*b) + BLOCK_MAX_INSNS * sizeof(struct insn) + 2 * sizeof(struct code_page) + 64)
@@ -288,9 +313,12 @@ static struct block *block_decode(struct soft_cpu *cpu, u64 la, u64 gpa, const u
 		/* Past the end of CS, or of 64 KiB, the next look-up says what happens. */
 		if (!host || rip + bytes > limit || (!(cpu->mode & (MODE_64 | MODE_32)) && rip + bytes > 0xffff))
 			break;
+		cut = bytes < room && has_break(cpu, la + bytes, gpa + bytes, 1);
+		end |= cut;
 	}
 	arena_alloc(bc, sizeof(*b) + count * sizeof(struct insn));
 	b->rip = rip;
+	b->la = la;
 	b->gpa = gpa;
 	b->gpa2 = gpa2;
 	b->mode = cpu->mode;
@@ -298,6 +326,9 @@ static struct block *block_decode(struct soft_cpu *cpu, u64 la, u64 gpa, const u
 	b->count = (u16)count;
 	b->bytes = (u16)bytes;
 	b->dead = false;
+	b->cut = cut;
+	b->probed = has_break(cpu, la, gpa, 1);
+	b->probe_gen = cpu->probe_gen;
 	b->next_rip = rip + bytes;
 	if (!(cpu->mode & MODE_64))
 		b->next_rip = cpu->mode & MODE_32 ? (u32)b->next_rip : (u16)b->next_rip;
@@ -322,10 +353,17 @@ static struct block *block_look_up(struct soft_cpu *cpu)
 			soft_fault_code(cpu, X86_GP, 0);
 		la = (u32)(cpu->vcpu.regs.seg[SEG_CS].base + rip);
 	}
+	if (unlikely(cpu->probed) && soft_probe_exec(cpu, la))
+		return NULL;
 	gpa = soft_translate_exec(cpu, la, &host);
 	for (b = bc->hash[hash_block(gpa, rip, cpu->mode)]; b; b = b->hash_next) {
-		if (b->gpa != gpa || b->rip != rip || b->mode != cpu->mode || b->limit != code_limit(cpu))
+		if (b->gpa != gpa || b->la != la || b->rip != rip || b->mode != cpu->mode ||
+		    b->limit != code_limit(cpu))
 			continue;
+		if (unlikely(!block_suits(cpu, b))) {
+			unhash(bc, b);
+			break;
+		}
 		/* The second page may be mapped elsewhere by now, and the walk may have written on the first. */
 		if (b->gpa2 == ~0ull || (b->gpa2 == second_page(cpu, la, &host2) && !b->dead))
 			return b;
@@ -347,6 +385,8 @@ struct block *block_get(struct soft_cpu *cpu)
 		return bc->by_rip[n].block;
 	struct block *b = block_look_up(cpu);
 
+	if (unlikely(cpu->probed) && (!b || b->probed))
+		return b;
 	bc->by_rip[n].rip = rip;
 	bc->by_rip[n].key = cpu->exec_key;
 	bc->by_rip[n].block = b;

@@ -38,6 +38,11 @@ enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_EXEC };
 #define TLB_SLOW  1ull
 #define TLB_EMPTY (~0ull)
 
+/* Parts of tlb_entry.gpa. */
+#define GPA_GLOBAL  1ull
+#define GPA_RAM     0x80ull
+#define GPA_BITS(e) (((e)->gpa >> 1) & 63)
+
 struct tlb_entry {
 	u64 tag[2]; /* by ACCESS_READ and ACCESS_WRITE: linear page, or with TLB_SLOW, or TLB_EMPTY */
 	u64 addend; /* host address = linear + addend (RAM only) */
@@ -72,6 +77,7 @@ struct soft_cpu {
 	bool debug_port;   /* I/O breakpoints armed */
 	bool rep_single;   /* single-stepping: a REP instruction stops after each iteration */
 	bool no_step_trap; /* the instruction went through a gate or SYSCALL: no single-step trap after it */
+	bool delivery;     /* an exception was delivered since the run loop last looked */
 	bool retired_not;  /* the present instruction will be continued (interrupted REP): don't count it */
 	u64 rmw_la;        /* linear address of a read-modify-write on the slow path */
 	jmp_buf fault;
@@ -91,8 +97,11 @@ struct soft_cpu {
 	u64 code_base;          /* of CS outside 64-bit mode, and its limit: what RIP look-ups were made with */
 	u32 code_limit;
 	struct block_cache *blocks;
-	u64 exec_key; /* exec_gen with mode and privilege: what a cached RIP look-up is valid for */
-	u64 exec_gen; /* raised whenever a linear-to-physical or mode change may make cached RIP look-ups stale */
+	u32 probe_gen; /* raised whenever other instructions have breakpoints of a debugger */
+	bool probed;   /* some have */
+	bool watched;  /* some pages of RAM have PAGE_WATCHED */
+	u64 exec_key;  /* exec_gen with mode and privilege: what a cached RIP look-up is valid for */
+	u64 exec_gen;  /* raised whenever a linear-to-physical or mode change may make cached RIP look-ups stale */
 };
 
 static inline struct soft_cpu *soft_cpu(struct vcpu *vcpu)

@@ -307,9 +307,12 @@ void soft_deliver_exception(struct soft_cpu *cpu)
 		if (!setjmp(cpu->fault)) {
 			/* Real mode pushes no error codes. */
 			soft_interrupt(cpu, vector, EVENT_EXCEPTION, has_error_code(vector), error, s->rip);
+			vcpu_count_delivery(&cpu->vcpu);
+			soft_event(cpu, TARGET_EVENT_EXCEPTION, vector);
 			return;
 		}
 		soft_select_tlb(cpu);
+		probe_forget_reads(&cpu->vcpu.probe);
 		second = cpu->exception.vector;
 		if (first == X86_DF) {
 			s->activity = ACTIVITY_SHUTDOWN;

@@ -3,16 +3,14 @@
  *
  *  1. A TLB entry maps 4 KiB, whatever the guest's page size; the size is remembered for INVLPG.
  *  2. tag[ACCESS_WRITE] is filled only when the guest's dirty flag is set, and without TLB_SLOW only when the host's
- *     PAGE_DIRTY is too, so the fast path never has to set either.
- *  3. TLB_SLOW in a tag: translated, but MMIO, or a page with decoded code, or one to be marked PAGE_DIRTY.
+ *     PAGE_WRITTEN is too, so the fast path never has to set either.
+ *  3. TLB_SLOW in a tag: translated, but MMIO, or a page with decoded code, or one to be marked PAGE_WRITTEN, or one
+ *     with watchpoints, the guest's own or a debugger's.
  *  4. What is translated, and when the guest's accessed and dirty flags are set, is a function of the guest's accesses
- *     alone: neither what code is decoded nor when PAGE_DIRTY is cleared may make an entry come or go.
+ *     alone: neither what code is decoded nor what is watched nor when PAGE_WRITTEN is cleared may make an entry come
+ *     or go.
  *  5. Before anything is written all pages of the access are translated: a fault leaves memory untouched. */
 #include "vmm/soft/system.h"
-
-#define GPA_GLOBAL  1ull
-#define GPA_RAM     0x80ull
-#define GPA_BITS(e) (((e)->gpa >> 1) & 63)
 
 static enum mmu_index mmu_index(const struct soft_cpu *cpu)
 {
@@ -96,12 +94,17 @@ void soft_select_tlb(struct soft_cpu *cpu)
 	cpu->tlb = &cpu->tlbs[index];
 }
 
+static u8 *page_flags(const struct memory_slot *slot, u64 gpa)
+{
+	return &slot->flags[(gpa - slot->gpa) >> PAGE_SHIFT];
+}
+
 /* Guest RAM at @gpa was (or is about to be) written by the CPU. */
 static void phys_written(struct soft_cpu *cpu, const struct memory_slot *slot, u64 gpa, unsigned len)
 {
-	u8 *flags = &slot->flags[(gpa - slot->gpa) >> PAGE_SHIFT];
+	u8 *flags = page_flags(slot, gpa);
 
-	*flags |= PAGE_DIRTY;
+	*flags |= PAGE_WRITTEN;
 	if ((*flags & PAGE_CODE) && block_covers(cpu, gpa, len)) {
 		block_invalidate(cpu, gpa, len);
 		soft_end_block(cpu);
@@ -127,6 +130,7 @@ static bool walk_set_bits(void *opaque, u64 gpa, unsigned size, u64 old, u64 bit
 		u8 *p = slot->host + (gpa - slot->gpa);
 
 		phys_written(cpu, slot, gpa, size);
+		soft_watch_written(cpu, gpa, size);
 		if (size == 8)
 			store64(p, old | bits);
 		else
@@ -162,37 +166,85 @@ static void check_canonical(struct soft_cpu *cpu, u64 la)
 		soft_fault_code(cpu, cpu->cur->seg == SEG_SS ? X86_SS : X86_GP, 0);
 }
 
+/* Whether accesses through an entry must take the slow path whatever they do. */
+static bool slow_page(const struct soft_cpu *cpu, enum mmu_index index, u64 page_la)
+{
+	const struct probe *p = &cpu->vcpu.probe;
+
+	return unlikely(index == MMU_USER_ALIGN || (cpu->debug_data && soft_debug_page(cpu, page_la)) ||
+			(p->in[PROBE_WATCH + TARGET_LINEAR].nr &&
+			 probe_covers(p, PROBE_WATCH + TARGET_LINEAR, page_la, page_la | PAGE_MASK)));
+}
+
+/* The tags of an entry whose other members are set. @write: writes are known to be allowed. */
+static inline void tlb_set_tags(struct soft_cpu *cpu, enum mmu_index index, struct tlb_entry *e, u64 page_la,
+				const u8 *flags, bool write)
+{
+	u64 slow_read = 0, slow_write = 0;
+
+	if (!flags || (*flags & PAGE_WATCHED) || slow_page(cpu, index, page_la))
+		slow_read = slow_write = TLB_SLOW;
+	else if ((*flags & (PAGE_CODE | PAGE_WRITTEN)) != PAGE_WRITTEN)
+		slow_write = TLB_SLOW;
+	e->tag[ACCESS_READ] = page_la | slow_read;
+	e->tag[ACCESS_WRITE] = write ? page_la | slow_write : TLB_EMPTY;
+}
+
+void soft_tlb_enter(struct soft_cpu *cpu, enum mmu_index index, u64 page_la, u64 gpa, bool write)
+{
+	const struct memory_slot *slot = memory_slot(cpu->vcpu.mem, gpa & ~PAGE_MASK);
+	struct tlb *tlb = &cpu->tlbs[index];
+	unsigned n = (page_la >> PAGE_SHIFT) & (TLB_SIZE - 1);
+	struct tlb_entry *e = &tlb->entry[n];
+
+	if (e->tag[ACCESS_READ] == TLB_EMPTY)
+		tlb->used[tlb->nr_used++] = (u16)n;
+	gpa &= ~GPA_RAM;
+	e->gpa = gpa | (slot ? GPA_RAM : 0);
+	gpa &= ~PAGE_MASK;
+	e->addend = slot ? (u64)(uintptr_t)(slot->host + (gpa - slot->gpa)) - page_la : 0;
+	tlb_set_tags(cpu, index, e, page_la, slot ? page_flags(slot, gpa) : NULL, write);
+}
+
+void soft_tlb_watch(struct soft_cpu *cpu)
+{
+	for (unsigned t = 0; t < MMU_COUNT; t++)
+		for (unsigned n = 0; n < cpu->tlbs[t].nr_used; n++) {
+			struct tlb_entry *e = &cpu->tlbs[t].entry[cpu->tlbs[t].used[n]];
+			const struct memory_slot *slot = memory_slot(cpu->vcpu.mem, e->gpa & ~PAGE_MASK);
+
+			tlb_set_tags(cpu, t, e, e->tag[ACCESS_READ] & ~TLB_SLOW,
+				     slot ? page_flags(slot, e->gpa & ~PAGE_MASK) : NULL,
+				     e->tag[ACCESS_WRITE] != TLB_EMPTY);
+		}
+}
+
 static struct tlb_entry *tlb_fill(struct soft_cpu *cpu, u64 la, enum access access)
 {
 	enum mmu_index index = mmu_index(cpu);
 	struct tlb *tlb = &cpu->tlbs[index];
 	unsigned n = (la >> PAGE_SHIFT) & (TLB_SIZE - 1);
 	struct tlb_entry *e = &tlb->entry[n];
-	u64 page_la = la & ~PAGE_MASK, gpa, slow_read, slow_write;
+	u64 page_la = la & ~PAGE_MASK, gpa;
 	const struct memory_slot *slot;
 	struct paging_page page;
+	bool write = access == ACCESS_WRITE;
 	u8 *flags = NULL;
 
 	check_canonical(cpu, la);
-	walk(cpu, index, la, access == ACCESS_WRITE ? PAGING_WRITE : 0, &page);
+	walk(cpu, index, la, write ? PAGING_WRITE : 0, &page);
 	gpa = page.gpa & ~PAGE_MASK;
 	slot = memory_slot(cpu->vcpu.mem, gpa);
-	if (slot)
-		flags = &slot->flags[(gpa - slot->gpa) >> PAGE_SHIFT];
-	if (access == ACCESS_WRITE && slot)
-		*flags |= PAGE_DIRTY;
-	slow_read = slot ? 0 : TLB_SLOW;
-	slow_write = slot && (*flags & (PAGE_CODE | PAGE_DIRTY)) == PAGE_DIRTY ? 0 : TLB_SLOW;
-
-	if (unlikely(index == MMU_USER_ALIGN || (cpu->debug_data && soft_debug_page(cpu, la))))
-		slow_read = slow_write = TLB_SLOW;
-	if (e->tag[ACCESS_READ] == TLB_EMPTY && e->tag[ACCESS_WRITE] == TLB_EMPTY)
+	if (slot) {
+		flags = page_flags(slot, gpa);
+		if (write)
+			*flags |= PAGE_WRITTEN;
+		else
+			write = page.dirty && paging_permits(&cpu->paging, &page, walk_rights(index) | PAGING_WRITE);
+	}
+	if (e->tag[ACCESS_READ] == TLB_EMPTY)
 		tlb->used[tlb->nr_used++] = (u16)n;
-	e->tag[ACCESS_READ] = page_la | slow_read;
-	e->tag[ACCESS_WRITE] = TLB_EMPTY;
-	if (access == ACCESS_WRITE ||
-	    (slot && page.dirty && paging_permits(&cpu->paging, &page, walk_rights(index) | PAGING_WRITE)))
-		e->tag[ACCESS_WRITE] = page_la | slow_write;
+	tlb_set_tags(cpu, index, e, page_la, flags, write);
 	e->addend = slot ? (u64)(uintptr_t)(slot->host + (gpa - slot->gpa)) - page_la : 0;
 	e->gpa = gpa | (page.global ? GPA_GLOBAL : 0) | (slot ? GPA_RAM : 0) | (u64)page.page_bits << 1;
 	return e;
@@ -210,21 +262,19 @@ static inline struct tlb_entry *tlb_get(struct soft_cpu *cpu, u64 la, enum acces
 /* One page's part of an access: where it is. */
 struct piece {
 	u8 *host; /* NULL: MMIO */
-	u64 gpa;
+	u64 la, gpa;
 	unsigned len;
 	bool code; /* a write must look for decoded code */
 };
 
-/* A write through a slow entry: the page becomes dirty, and fast again when nothing else keeps it slow. */
+/* A write through a slow entry: the page is marked, and fast again when nothing else keeps it slow. */
 static void tlb_write_slow(struct soft_cpu *cpu, struct tlb_entry *e, u64 la)
 {
 	u64 gpa = e->gpa & ~PAGE_MASK;
-	const struct memory_slot *slot = memory_slot(cpu->vcpu.mem, gpa);
-	u8 *flags = &slot->flags[(gpa - slot->gpa) >> PAGE_SHIFT];
+	u8 *flags = page_flags(memory_slot(cpu->vcpu.mem, gpa), gpa);
 
-	*flags |= PAGE_DIRTY;
-	if (!(*flags & PAGE_CODE) && mmu_index(cpu) != MMU_USER_ALIGN && !(cpu->debug_data && soft_debug_page(cpu, la)))
-		e->tag[ACCESS_WRITE] &= ~TLB_SLOW;
+	*flags |= PAGE_WRITTEN;
+	tlb_set_tags(cpu, mmu_index(cpu), e, la & ~PAGE_MASK, flags, true);
 }
 
 static struct piece piece_get(struct soft_cpu *cpu, u64 la, unsigned len, enum access access)
@@ -236,6 +286,7 @@ static struct piece piece_get(struct soft_cpu *cpu, u64 la, unsigned len, enum a
 		tlb_write_slow(cpu, e, la);
 	return (struct piece){
 	    .host = ram ? (u8 *)(uintptr_t)(la + e->addend) : NULL,
+	    .la = la,
 	    .gpa = (e->gpa & ~PAGE_MASK) | (la & PAGE_MASK),
 	    .len = len,
 	    .code = ram && (e->tag[access] & TLB_SLOW),
@@ -283,6 +334,8 @@ void soft_after_machine(struct soft_cpu *cpu)
 {
 	if (cpu->vcpu.kick)
 		soft_end_block(cpu);
+	if (unlikely(cpu->vcpu.probe.fresh))
+		soft_attention(cpu);
 }
 
 static unsigned mmio_size(unsigned len)
@@ -292,6 +345,7 @@ static unsigned mmio_size(unsigned len)
 
 static void piece_read(struct soft_cpu *cpu, const struct piece *p, u8 *buf)
 {
+	soft_watch_access(cpu, p->la, p->gpa, p->len, false);
 	if (p->host) {
 		memcpy(buf, p->host, p->len);
 		return;
@@ -309,6 +363,7 @@ static void piece_read(struct soft_cpu *cpu, const struct piece *p, u8 *buf)
 
 static void piece_write(struct soft_cpu *cpu, const struct piece *p, const u8 *buf)
 {
+	soft_watch_access(cpu, p->la, p->gpa, p->len, true);
 	if (p->host) {
 		if (p->code)
 			phys_written(cpu, memory_slot(cpu->vcpu.mem, p->gpa), p->gpa, p->len);
@@ -431,6 +486,30 @@ u64 soft_translate_exec(struct soft_cpu *cpu, u64 la, const u8 **host)
 	return cpu->itlb[n].gpa | (la & PAGE_MASK);
 }
 
+bool soft_peek_exec(struct soft_cpu *cpu, u64 la, u64 *gpa)
+{
+	static const struct paging_ops look = {.read = walk_read};
+	u64 key = cpu->fetch_gen << 1 | (cpu->cpl == 3);
+	unsigned n = (la >> PAGE_SHIFT) % ITLB_SIZE;
+	struct paging_page page;
+
+	if (cpu->itlb[n].la == (la & ~PAGE_MASK) && cpu->itlb[n].key == key) {
+		*gpa = cpu->itlb[n].gpa | (la & PAGE_MASK);
+		return true;
+	}
+	if (!x86_canonical(la) ||
+	    paging_walk(&cpu->paging, &look, cpu, la, PAGING_EXEC | (cpu->cpl == 3 ? PAGING_USER : 0), &page))
+		return false;
+	*gpa = page.gpa;
+	return true;
+}
+
+static void port_event(struct soft_cpu *cpu, u16 port, unsigned size)
+{
+	for (unsigned n = 0; n < size; n++)
+		probe_event(&cpu->vcpu, TARGET_EVENT_IO, (u16)(port + n));
+}
+
 u64 soft_port_read(struct soft_cpu *cpu, u16 port, unsigned size)
 {
 	u64 v;
@@ -439,6 +518,7 @@ u64 soft_port_read(struct soft_cpu *cpu, u16 port, unsigned size)
 		soft_debug_port(cpu, port, size);
 	soft_sync_position(cpu);
 	v = cpu->vcpu.ops->io_read(&cpu->vcpu, IO_PORT, port, size);
+	port_event(cpu, port, size);
 	soft_after_machine(cpu);
 	return v;
 }
@@ -449,5 +529,6 @@ void soft_port_write(struct soft_cpu *cpu, u16 port, unsigned size, u64 value)
 		soft_debug_port(cpu, port, size);
 	soft_sync_position(cpu);
 	cpu->vcpu.ops->io_write(&cpu->vcpu, IO_PORT, port, size, value);
+	port_event(cpu, port, size);
 	soft_after_machine(cpu);
 }

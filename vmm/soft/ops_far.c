@@ -411,6 +411,7 @@ void op_iret(struct soft_cpu *cpu, const struct insn *i)
 static void software_interrupt(struct soft_cpu *cpu, const struct insn *i, u8 vector, enum event_source source)
 {
 	soft_interrupt(cpu, vector, source, false, 0, insn_next_rip(cpu, i));
+	soft_event(cpu, TARGET_EVENT_EXCEPTION, vector);
 }
 
 void op_int3(struct soft_cpu *cpu, const struct insn *i)

@@ -39,9 +39,10 @@ static s64 step(const struct soft_cpu *cpu, unsigned size)
 	return cpu->vcpu.regs.rflags & RFLAGS_DF ? -(s64)size : (s64)size;
 }
 
-/* Whether a REP must not go on to its next iteration. */
-static inline bool rep_held(const struct soft_cpu *cpu)
+/* Whether a REP must not go on to its next iteration. The last one is done, even if that one faults. */
+static inline bool rep_held(struct soft_cpu *cpu)
 {
+	probe_settle(&cpu->vcpu.probe);
 	return unlikely(cpu->vcpu.kick || cpu->rep_single || cpu->vcpu.regs.pending_db);
 }
 

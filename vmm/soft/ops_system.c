@@ -141,6 +141,7 @@ void op_rdmsr(struct soft_cpu *cpu, const struct insn *i)
 		soft_fault_code(cpu, X86_GP, 0);
 	set_reg32(cpu, RAX, (u32)v);
 	set_reg32(cpu, RDX, (u32)(v >> 32));
+	soft_event(cpu, TARGET_EVENT_MSR, msr);
 }
 
 void op_wrmsr(struct soft_cpu *cpu, const struct insn *i)
@@ -159,6 +160,7 @@ void op_wrmsr(struct soft_cpu *cpu, const struct insn *i)
 	}
 	if (err)
 		soft_fault_code(cpu, X86_GP, 0);
+	soft_event(cpu, TARGET_EVENT_MSR, msr);
 	if (msr == MSR_EFER) {
 		paging_context_set(&cpu->paging, &cpu->vcpu.regs);
 		soft_tlb_flush(cpu, true);
@@ -209,6 +211,7 @@ void op_mov_cr_r(struct soft_cpu *cpu, const struct insn *i)
 		break;
 	case 3:
 		soft_set_cr3(cpu, v);
+		soft_event(cpu, TARGET_EVENT_CR3, cpu->vcpu.regs.cr3 & ~0xfffull);
 		break;
 	case 4:
 		soft_set_cr4(cpu, v);

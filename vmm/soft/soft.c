@@ -97,8 +97,11 @@ static void step(struct soft_cpu *cpu)
 
 	if (s->pending_db && !(s->interruptibility & BLOCK_MOV_SS))
 		deliver_debug(cpu);
+	u64 la = cpu->mode & MODE_64 ? s->rip : (u32)(s->seg[SEG_CS].base + s->rip);
+
+	if (cpu->probed && soft_probe_exec(cpu, la)) /* before the guest's own */
+		return;
 	if (cpu->debug_exec && !(s->rflags & RFLAGS_RF)) {
-		u64 la = cpu->mode & MODE_64 ? s->rip : (u32)(s->seg[SEG_CS].base + s->rip);
 		u64 bits = soft_debug_exec(cpu, la);
 
 		if (bits) {
@@ -110,6 +113,8 @@ static void step(struct soft_cpu *cpu)
 	soft_stand_between(cpu);
 	const struct block *b = block_get(cpu);
 
+	if (!b)
+		return;
 	s->rflags &= ~RFLAGS_RF;
 	s->interruptibility &= ~(u32)SHADOW;
 	cpu->rep_single = trap;
@@ -121,11 +126,9 @@ static void step(struct soft_cpu *cpu)
 		s->activity = ACTIVITY_ACTIVE;
 }
 
-/* Whether the machine is wanted now; else the next instruction may run. */
-static bool stop(struct soft_cpu *cpu, u64 until, enum exit_reason *reason)
+/* What the machine is wanted for at this boundary. False: nothing. */
+static bool due(const struct vcpu *vcpu, u64 until, enum exit_reason *reason)
 {
-	struct vcpu *vcpu = &cpu->vcpu;
-
 	if (vcpu->regs.activity == ACTIVITY_SHUTDOWN)
 		*reason = EXIT_SHUTDOWN;
 	else if (vcpu->regs.activity == ACTIVITY_HLT)
@@ -138,9 +141,29 @@ static bool stop(struct soft_cpu *cpu, u64 until, enum exit_reason *reason)
 		*reason = EXIT_POSITION;
 	else
 		return false;
-	if (*reason == EXIT_KICKED)
-		vcpu->kick = false;
 	return true;
+}
+
+/* Whether the run ends now; else the next instruction may run. What a debugger is told of comes first; a kick that would
+ * have ended the run stays up then. */
+static bool stop(struct soft_cpu *cpu, u64 until, enum exit_reason *reason)
+{
+	struct vcpu *vcpu = &cpu->vcpu;
+	bool delivery = cpu->delivery && vcpu->stop_at_delivery;
+	bool ends = due(vcpu, until, reason);
+
+	cpu->delivery = false;
+	if (unlikely(vcpu->probe.fresh || delivery)) {
+		if (ends && *reason != EXIT_KICKED)
+			vcpu->kick = false;
+		*reason = vcpu->probe.fresh ? EXIT_PROBE : EXIT_DELIVERY;
+		vcpu->probe.fresh = false;
+		probe_settle(&vcpu->probe);
+		return true;
+	}
+	if (ends && *reason == EXIT_KICKED)
+		vcpu->kick = false;
+	return ends;
 }
 
 static enum exit_reason run_blocks(struct soft_cpu *cpu, u64 until)
@@ -153,9 +176,17 @@ static enum exit_reason run_blocks(struct soft_cpu *cpu, u64 until)
 			continue;
 		}
 		cpu->attention = false;
-		do
-			run_block(cpu, block_get(cpu), until - cpu->vcpu.insns);
-		while (likely(!cpu->attention && !cpu->vcpu.kick && cpu->vcpu.insns < until));
+		do {
+			const struct block *b = block_get(cpu);
+			u64 limit = until - cpu->vcpu.insns;
+
+			if (unlikely(cpu->attention)) { /* a breakpoint, or the fetch met a watchpoint */
+				if (!b)
+					break;
+				limit = 1;
+			}
+			run_block(cpu, b, limit);
+		} while (likely(!cpu->attention && !cpu->vcpu.kick && cpu->vcpu.insns < until));
 	}
 	return reason;
 }
@@ -167,6 +198,7 @@ static void unwind(struct soft_cpu *cpu)
 	cpu->vcpu.regs.rip = insn_rip(cpu, cpu->cur);
 	cpu->retired_not = cpu->rep_single = false;
 	cpu->vcpu.regs.pending_db = 0; /* data breakpoints are reported when the instruction completes */
+	probe_forget_reads(&cpu->vcpu.probe);
 	soft_select_tlb(cpu);
 	soft_stand_between(cpu);
 }
@@ -177,6 +209,8 @@ static enum exit_reason soft_run(struct vcpu *vcpu, u64 until)
 	enum exit_reason reason;
 
 	split_flags(cpu);
+	vcpu->probe.fresh = cpu->delivery = false;
+	probe_settle(&vcpu->probe);
 	for (;;) {
 		if (!setjmp(cpu->fault)) {
 			reason = run_blocks(cpu, until);
@@ -184,6 +218,7 @@ static enum exit_reason soft_run(struct vcpu *vcpu, u64 until)
 		}
 		unwind(cpu);
 		soft_deliver_exception(cpu);
+		cpu->delivery = vcpu->regs.activity != ACTIVITY_SHUTDOWN;
 	}
 	whole_flags(cpu);
 	return reason;
@@ -196,8 +231,10 @@ static void soft_inject(struct vcpu *vcpu, enum irq_kind kind, u8 vector)
 	vcpu->regs.activity = ACTIVITY_ACTIVE;
 	split_flags(cpu);
 	soft_stand_between(cpu);
+	probe_settle(&vcpu->probe);
 	if (!setjmp(cpu->fault)) {
 		soft_interrupt(cpu, vector, EVENT_EXTERNAL, false, 0, vcpu->regs.rip);
+		vcpu_count_delivery(vcpu);
 	} else {
 		unwind(cpu);
 		soft_deliver_exception(cpu);
@@ -278,4 +315,8 @@ const struct engine_ops soft_engine = {
     .inject = soft_inject,
     .memory_changed = soft_memory_changed,
     .dirty_reset = soft_dirty_reset,
+    .probe_changed = soft_probe_changed,
+    .cache_size = soft_tlb_size,
+    .cache_save = soft_tlb_save,
+    .cache_load = soft_tlb_load,
 };

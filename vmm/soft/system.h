@@ -25,10 +25,16 @@ void soft_sync_position(struct soft_cpu *cpu);
 void soft_after_machine(struct soft_cpu *cpu);
 /* Guest-physical address of @la for fetching; faults when it can't be executed. *@host: the RAM behind it, or NULL. */
 u64 soft_translate_exec(struct soft_cpu *cpu, u64 la, const u8 **host);
+/* The same as things stand, without a fault and without changing anything. False: it would fault. */
+bool soft_peek_exec(struct soft_cpu *cpu, u64 la, u64 *gpa);
 /* Takes the fast path for writes from every entry of that guest-physical page. */
 void soft_tlb_protect(struct soft_cpu *cpu, u64 gpa);
-/* The same for all pages: PAGE_DIRTY flags are about to be cleared. */
+/* The same for all pages: PAGE_WRITTEN flags are about to be cleared. */
 void soft_tlb_protect_all(struct soft_cpu *cpu);
+/* Other pages are watched: works out anew which entries must be slow. */
+void soft_tlb_watch(struct soft_cpu *cpu);
+/* Makes an entry. @gpa: guest-physical page, with GPA_GLOBAL and GPA_BITS; @write: writes are known to be allowed. */
+void soft_tlb_enter(struct soft_cpu *cpu, enum mmu_index index, u64 page_la, u64 gpa, bool write);
 /* Recomputes exec_key from exec_gen, mode and privilege. */
 static inline void soft_update_key(struct soft_cpu *cpu)
 {
@@ -51,6 +57,37 @@ static inline void soft_attention(struct soft_cpu *cpu)
 }
 /* RFLAGS as POPF or IRET give it, already masked to what may change: looks after TF, IF, AC. */
 void soft_load_rflags(struct soft_cpu *cpu, u64 rflags);
+
+/* --- watch.c: what a debugger wants to be told of (vmm/probe.h) --- */
+/* An access that is made now, or a write by the page walk. Cost without watchpoints: a test. */
+static inline void soft_watch_access(struct soft_cpu *cpu, u64 la, u64 gpa, unsigned len, bool write)
+{
+	if (likely(!probe_watching(&cpu->vcpu.probe)))
+		return;
+	probe_access(&cpu->vcpu.probe, la, gpa, len, write);
+	if (cpu->vcpu.probe.fresh)
+		soft_attention(cpu);
+}
+static inline void soft_watch_written(struct soft_cpu *cpu, u64 gpa, unsigned len)
+{
+	probe_written(&cpu->vcpu, gpa, len);
+	if (unlikely(cpu->vcpu.probe.fresh))
+		soft_attention(cpu);
+}
+static inline void soft_event(struct soft_cpu *cpu, enum target_event event, u64 number)
+{
+	probe_event(&cpu->vcpu, event, number);
+	if (unlikely(cpu->vcpu.probe.fresh))
+		soft_attention(cpu);
+}
+/* Whether the engine must stop before the instruction at @la: notes its breakpoints. */
+bool soft_probe_exec(struct soft_cpu *cpu, u64 la);
+void soft_probe_changed(struct vcpu *vcpu);
+
+/* --- tlb_save.c --- */
+size_t soft_tlb_size(const struct vcpu *vcpu);
+size_t soft_tlb_save(const struct vcpu *vcpu, u8 *out);
+int soft_tlb_load(struct vcpu *vcpu, const u8 *in, size_t len);
 
 /* --- segment.c --- */
 struct descriptor {
@@ -146,6 +183,7 @@ void soft_stand_between(struct soft_cpu *cpu);
 /* --- block.c --- */
 struct block {
 	u64 rip;      /* offset in CS of the first instruction */
+	u64 la;       /* its linear address */
 	u64 gpa;      /* where its first byte is */
 	u64 gpa2;     /* the page its last instruction runs on into, or ~0 */
 	u64 next_rip; /* behind the last instruction */
@@ -155,13 +193,17 @@ struct block {
 	u32 mode;
 	u16 count;
 	u16 bytes;
-	bool dead; /* its code was overwritten; not found any more */
+	bool dead;     /* its code was overwritten; not found any more */
+	bool probed;   /* a breakpoint stands at its first instruction; found by block_look_up() only */
+	bool cut;      /* ends where one stood */
+	u32 probe_gen; /* for the breakpoints of when */
 	struct insn insn[];
 };
 
 int block_cache_create(struct soft_cpu *cpu, struct error *err);
 void block_cache_free(struct soft_cpu *cpu);
-/* The block at regs.rip, decoded when it isn't cached. Faults as the fetch would. */
+/* The block at regs.rip, decoded when it isn't cached. Faults as the fetch would. NULL: there is a breakpoint of a
+ * debugger to stop at. With cpu->attention raised, no more than one instruction of it may be run. */
 struct block *block_get(struct soft_cpu *cpu);
 /* Drops decoded code that overlaps [gpa, gpa + len). */
 void block_invalidate(struct soft_cpu *cpu, u64 gpa, u64 len);
