@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/debug.h"
 #include "cmd/engines.h"
 #include "cmd/figures.h"
 #include "cmd/guest.h"
@@ -20,9 +21,10 @@ struct recording {
 	struct session session;
 	struct machine *m;
 	struct guest guest;
-	struct trace_writer *writer; /* NULL: vmdbg run */
+	struct trace_writer *writer; /* NULL: vmdbg run without --gdb */
 	struct recorder *recorder;
 	char *output;
+	char *folder;  /* run --gdb: where its trace is, which nobody is to see */
 	char *kept;    /* where the trace is when its end could not be written */
 	bool finished; /* the trace is whole and in its place */
 	char *what;    /* the kernel */
@@ -70,6 +72,36 @@ static int choose_output(struct recording *r)
 		return error_set(&r->err, -EEXIST, "%s exists already; --force replaces it, -o names another",
 				 r->output);
 	return 0;
+}
+
+/* Going back needs a trace also where none is asked for: in a folder of its own, removed at the end. */
+static int choose_hidden_output(struct recording *r)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	if (asprintf(&r->folder, "%s/vmdbg-XXXXXX", tmp && *tmp ? tmp : "/tmp") < 0 || !mkdtemp(r->folder)) {
+		int rc = error_set(&r->err, -errno, "no folder for a trace can be made in %s: %s", tmp ? tmp : "/tmp",
+				   strerror(errno));
+
+		free(r->folder);
+		r->folder = NULL;
+		return rc;
+	}
+	if (asprintf(&r->output, "%s/run.vmt", r->folder) < 0) {
+		r->output = NULL;
+		return error_set(&r->err, -ENOMEM, "no memory");
+	}
+	return 0;
+}
+
+static void remove_hidden_output(struct recording *r)
+{
+	if (!r->folder)
+		return;
+	if (r->output)
+		unlink(r->output);
+	rmdir(r->folder);
+	free(r->folder);
 }
 
 /* What a person looking at the trace may want to know. */
@@ -133,6 +165,40 @@ static int finish_trace(struct recording *r)
 	return rc;
 }
 
+/* GDB drives it, on the trace that is being written. */
+static int debug_guest(struct recording *r)
+{
+	struct timeline_config config = {.m = r->m, .recorder = r->recorder, .memory = r->o.checkpoint_memory};
+	struct trace_reader *reader = NULL;
+	struct replayer *replayer = NULL;
+	struct timeline *tl = NULL;
+	int rc = recorder_flush(r->recorder, &r->err);
+
+	status_init(&r->guest.status, false, &r->guest.console);
+	if (!rc)
+		rc = trace_open(&reader, trace_writer_path(r->writer), 0, &r->err);
+	r->session.msr_logged = r->session.config.clock == CLOCK_HOST;
+	if (!rc)
+		rc = replayer_create(&replayer, reader, r->m, &r->session, &r->err);
+	recorder_resume(r->recorder);
+	config.reader = reader;
+	config.replayer = replayer;
+	if (!rc)
+		rc = timeline_create(&tl, &config, &r->err);
+	if (!rc)
+		rc = debug_serve(tl, &r->o, true, &r->err);
+	if (!rc)
+		rc = timeline_go_live(tl, &r->err);
+	timeline_free(tl);
+	if (replayer)
+		replayer_free(replayer);
+	recorder_resume(r->recorder);
+	if (reader)
+		trace_close(reader);
+	machine_set_end(r->m, END_USER, 0);
+	return rc;
+}
+
 static int run_guest(struct recording *r)
 {
 	const bool record = r->recorder;
@@ -143,7 +209,7 @@ static int run_guest(struct recording *r)
 	if (rc)
 		return rc;
 	r->guest.recorder = r->recorder;
-	rc = guest_run(&r->guest);
+	rc = r->o.gdb ? debug_guest(r) : guest_run(&r->guest);
 	/* The recorder may run the guest a little further: its console and the signals are still needed. */
 	if (record) {
 		int trace = finish_trace(r);
@@ -170,7 +236,7 @@ static void print_summary(const struct recording *r)
 	fprintf(stderr, "vmdbg: %s: %s, at RIP 0x%llx: %s instructions, %s of guest time, in %.1f s (%.1f MIPS)",
 		r->what, end_sentence(r->m->end), (unsigned long long)r->m->vcpu[0]->regs.rip,
 		format_count(a, f->insns), format_ns(b, f->guest_ns), f->seconds, figures_mips(f));
-	if (r->recorder)
+	if (r->recorder && !r->folder)
 		fprintf(stderr, "; %s events; %s has %s", format_count(c, f->events), r->output,
 			format_bytes(d, f->trace_bytes));
 	fputc('\n', stderr);
@@ -178,7 +244,8 @@ static void print_summary(const struct recording *r)
 
 static int print_json(const struct recording *r, int status)
 {
-	json_t *j = figures_json(r->recorder ? "record" : "run", &r->guest.figures);
+	const bool kept = r->recorder && !r->folder;
+	json_t *j = figures_json(kept ? "record" : "run", &r->guest.figures);
 
 	json_object_set_new(j, "kernel", figures_json_text(r->what));
 	json_object_set_new(j, "engine", json_string(r->session.config.engine->name));
@@ -187,7 +254,7 @@ static int print_json(const struct recording *r, int status)
 	json_object_set_new(j, "end_code", json_integer(r->m->end_code));
 	json_object_set_new(j, "rip", json_sprintf("0x%llx", (unsigned long long)r->m->vcpu[0]->regs.rip));
 	json_object_set_new(j, "exit_status", json_integer(status));
-	if (r->recorder)
+	if (kept)
 		json_object_set_new(j, "trace", figures_json_text(r->output));
 	return figures_json_print(j);
 }
@@ -205,21 +272,23 @@ static int make_machine(struct recording *r)
 
 static int record(struct recording *r, bool with_trace)
 {
-	int status, rc = with_trace ? choose_output(r) : 0;
+	int status, rc = with_trace ? choose_output(r) : r->o.gdb ? choose_hidden_output(r) : 0;
 
 	if (!rc)
 		rc = options_check_outputs(&r->o, &r->err);
 	if (!rc)
 		rc = make_machine(r);
-	if (!rc && with_trace)
+	if (!rc && r->output)
 		rc = start_trace(r);
 	if (!rc)
 		rc = run_guest(r);
 	if (rc) {
 		status = complain_error(&r->err, rc);
-		if (r->writer)
+		if (r->writer && r->folder)
+			trace_writer_abandon(r->writer);
+		else if (r->writer)
 			abandon_trace(r);
-		else if (r->kept && access(r->kept, F_OK) == 0 && !r->finished)
+		else if (!r->folder && r->kept && access(r->kept, F_OK) == 0 && !r->finished)
 			complain("what was recorded is in %s", r->kept);
 		return status;
 	}
@@ -238,6 +307,7 @@ static void release(struct recording *r)
 	machine_free(r->m);
 	session_free(&r->session);
 	options_free(&r->o);
+	remove_hidden_output(r);
 	free(r->output);
 	free(r->kept);
 	free(r->what);

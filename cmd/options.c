@@ -328,6 +328,18 @@ static int take_operand(struct options *o, const char *what, int argc, char **ar
 	return 0;
 }
 
+/* GDB has the machine: what would end a run or judge it has no place beside it. */
+static int check_gdb(const struct options *o, struct error *err)
+{
+	if (!o->gdb && o->at)
+		return error_set(err, -EINVAL, "--at goes with --gdb");
+	if (!o->gdb && o->checkpoint_memory)
+		return error_set(err, -EINVAL, "--checkpoint-memory goes with --gdb");
+	if (o->gdb && (o->nr_until || o->nr_expect || o->junit))
+		return error_set(err, -EINVAL, "--gdb doesn't go with --until, --expect or --junit");
+	return 0;
+}
+
 int options_parse(struct options *o, enum options_command command, const char *what, int argc, char **argv,
 		  struct error *err)
 {
@@ -351,7 +363,8 @@ int options_parse(struct options *o, enum options_command command, const char *w
 		if (rc || o->help)
 			return rc;
 	}
-	return take_operand(o, what, argc, argv, err);
+	rc = check_gdb(o, err);
+	return rc ? rc : take_operand(o, what, argc, argv, err);
 }
 
 void options_free(struct options *o)

@@ -285,10 +285,10 @@ int gdb_server_serve(struct gdb_server *s, struct error *err)
 
 		s->client = listener_accept(&s->listener);
 		if (s->client < 0) {
-			if (running)
-				running = run_detached(s);
-			else
+			if (!running)
 				wait_input(s);
+			else if (!(running = run_detached(s)) && s->options.run_detached)
+				break;
 			continue;
 		}
 		state = serve_client(s);

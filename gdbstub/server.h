@@ -20,13 +20,14 @@ struct gdb_server_options {
 	 * GDB_SERVER_ADDRESS. Port 0: any free one. */
 	const char *address;
 	struct stub_options stub;
-	bool run_first;    /* the target runs until the first client comes */
-	bool run_detached; /* and again after a client has detached; when one vanishes it stays stopped */
-	bool once;         /* serve() returns when the first client has gone */
+	bool run_first; /* the target runs until the first client comes */
+	/* And again after a client has detached; serve() returns if it ends then. When a client vanishes it stays stopped. */
+	bool run_detached;
+	bool once; /* serve() returns when the first client has gone */
 };
 
 enum gdb_server_end {
-	GDB_SERVER_STOPPED, /* gdb_server_stop(), or the one client is gone */
+	GDB_SERVER_STOPPED, /* gdb_server_stop(), the one client is gone, or the machine ended with nobody there */
 	GDB_SERVER_KILLED,  /* a client killed the machine */
 };
 

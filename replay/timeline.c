@@ -187,6 +187,9 @@ static u64 look_after_checkpoints(struct timeline *tl, u64 to)
 
 static enum ran ended(struct timeline *tl, int rc)
 {
+	/* In the past of a live machine that has ended: its recorder has not written that yet. */
+	if (tl->rec && !tl->live && !rc && !place_compare(timeline_place(tl), tl->edge_place))
+		return RAN_THERE;
 	tl->ended = true;
 	tl->end_reason = TARGET_STOP_END;
 	if (tl->live) {
@@ -276,12 +279,11 @@ int timeline_restore(struct timeline *tl, const struct checkpoint *cp)
 	return tl->live ? 0 : replayer_restore(tl->rp, &cp->replay, &tl->err);
 }
 
-/* The recorder lets go of the machine. */
-static int leave_live(struct timeline *tl)
+int timeline_leave_live(struct timeline *tl)
 {
-	int ret = timeline_remember(tl, &tl->edge);
+	int ret = tl->live ? timeline_remember(tl, &tl->edge) : 0;
 
-	if (ret)
+	if (ret || !tl->live)
 		return ret;
 	tl->edge_place = timeline_place(tl);
 	tl->edge_end = tl->m->end;
@@ -289,7 +291,7 @@ static int leave_live(struct timeline *tl)
 	recorder_pause(tl->rec);
 	replayer_follow(tl->rp, tl->edge_place.insns, recorder_memory_digest(tl->rec));
 	tl->live = false;
-	return 0;
+	return replayer_restore(tl->rp, &tl->edge->replay, &tl->err);
 }
 
 /* The machine is what it was when the recorder let go of it. */
@@ -347,7 +349,8 @@ int timeline_go(struct timeline *tl, struct place to)
 				 (unsigned long long)(tl->live ? here : tl->edge_place).insns);
 	if (tl->rec && !tl->live && !place_compare(to, tl->edge_place))
 		return enter_live(tl);
-	if (tl->live && (ret = leave_live(tl)))
+	ret = timeline_leave_live(tl);
+	if (ret)
 		return ret;
 	cp = before(tl, to.insns);
 	if (place_compare(here, to) > 0 || tl->ended || cp->position > here.insns) {
@@ -363,8 +366,12 @@ int timeline_go(struct timeline *tl, struct place to)
 
 int timeline_go_live(struct timeline *tl, struct error *err)
 {
-	int ret = !tl->rec || tl->live ? 0 : timeline_go(tl, tl->edge_place);
+	int ret = 0;
 
+	if (tl->rec && !tl->live) {
+		timeline_probe_off(tl);
+		ret = enter_live(tl);
+	}
 	if (ret)
 		*err = tl->err;
 	return ret;

@@ -89,6 +89,8 @@ bool timeline_previous(const struct timeline *tl, struct place *before);
 int timeline_restore(struct timeline *tl, const struct checkpoint *cp);
 /* Goes there with the probe off. 0; -EINTR; -ERANGE: the run ends before; or an error of the host. Text in tl->err. */
 int timeline_go(struct timeline *tl, struct place to);
+/* The replayer has the machine from here on; nothing moves. */
+int timeline_leave_live(struct timeline *tl);
 /* The last checkpoint strictly before @place. */
 const struct checkpoint *timeline_checkpoint_before(const struct timeline *tl, struct place place);
 /* How far the recording is replayed, or recorded, here and now. */

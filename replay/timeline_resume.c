@@ -82,9 +82,7 @@ static bool cross_horizon(struct timeline *tl, struct target_stop *stop)
 
 	if (place_compare(here, horizon(tl)))
 		return true;
-	ret = timeline_go(tl, here);
-	if (!ret)
-		ret = timeline_go_live(tl, &tl->err);
+	ret = timeline_go_live(tl, &tl->err);
 	if (!ret)
 		ret = timeline_probe_on(tl, tl->target.breaks, here);
 	if (ret)
@@ -296,13 +294,8 @@ struct home {
 /* The machine is the replayer's from then on. */
 static int leave_home(struct timeline *tl, struct home *home)
 {
-	struct place before;
-
 	*home = (struct home){.ended = tl->ended, .end = tl->m->end, .end_code = tl->m->end_code};
-	if (!tl->live)
-		return timeline_remember(tl, &home->cp);
-	timeline_previous(tl, &before);
-	return timeline_go(tl, before);
+	return tl->live ? timeline_leave_live(tl) : timeline_remember(tl, &home->cp);
 }
 
 static int come_home(struct timeline *tl, const struct home *home)
