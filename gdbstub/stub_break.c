@@ -281,6 +281,8 @@ void stub_remove_all(struct stub *s)
 {
 	while (s->breaks)
 		unlink_break(s, &s->breaks);
+	if (s->options.client_gone)
+		s->options.client_gone(s->options.opaque);
 }
 
 const struct stub_break *stub_find_hit(const struct stub *s, const struct target_break *hit)

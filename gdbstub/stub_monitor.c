@@ -7,6 +7,7 @@
 
 #define LINE_MAX_LEN 4096
 #define OUT_BUFFER   8192
+#define PLACE        256
 
 typedef int own_run(struct stub *s, const char *args, FILE *out);
 
@@ -143,11 +144,18 @@ static void say_moved(FILE *out)
 	fprintf(out, "The position has changed; `maintenance flush register-cache` makes GDB look again.\n");
 }
 
+/* The first word of `when`: finer than the position. */
+static void get_place(struct stub *s, char place[PLACE])
+{
+	place[0] = 0;
+	s->target->ops->when(s->target, place, PLACE);
+	place[strcspn(place, " ")] = 0;
+}
+
 static void run_with_output(struct stub *s, const char *line)
 {
 	const cookie_io_functions_t functions = {.write = write_console};
-	u64 before = s->target->ops->position(s->target);
-	char buffer[OUT_BUFFER];
+	char buffer[OUT_BUFFER], before[PLACE], after[PLACE];
 	FILE *out = fopencookie(s, "w", functions);
 
 	if (!out) {
@@ -155,10 +163,12 @@ static void run_with_output(struct stub *s, const char *line)
 		return;
 	}
 	setvbuf(out, buffer, _IOFBF, sizeof(buffer));
+	get_place(s, before);
 	stub_begin_busy(s);
 	run_line(s, *line ? line : "help", out);
 	stub_end_busy(s);
-	if (s->target->ops->position(s->target) != before)
+	get_place(s, after);
+	if (strcmp(before, after))
 		say_moved(out);
 	fclose(out);
 	reply_ok(s);

@@ -44,8 +44,12 @@ static void say_event(struct stub *s, const struct target_stop *stop)
 	    [TARGET_EVENT_MSR] = "an access to an MSR", [TARGET_EVENT_PANIC] = "a panic",
 	};
 	const struct target_break *hit = stop->hit;
-	char text[160];
+	char text[200];
 
+	if (s->options.explain && s->options.explain(s->options.opaque, stop, text, sizeof(text))) {
+		say(s, text);
+		return;
+	}
 	if (stop->reason == TARGET_STOP_BREAK && hit)
 		snprintf(text, sizeof(text), "Stopped at the %s address 0x%llx.\n",
 			 hit->space == TARGET_PHYSICAL ? "physical" : "linear", (unsigned long long)hit->addr);
