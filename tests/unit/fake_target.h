@@ -3,7 +3,8 @@
  *
  *	1000: inc %rax; 1003: mov %rax,(%rdi); 1006: nop; 1007: jmp 1000
  *
- * 64 KiB of RAM at linear and physical 0, nothing else. Position p is re-run from 0, so that backwards is forwards. */
+ * 64 KiB of RAM at linear and physical 0, nothing else. The nop counts as an access to port 80h. Position p is re-run
+ * from 0, so that backwards is forwards. */
 #ifndef TESTS_UNIT_FAKE_TARGET_H
 #define TESTS_UNIT_FAKE_TARGET_H
 
@@ -18,6 +19,7 @@
 #define FAKE_RAM   0x10000
 #define FAKE_START 0x1000
 #define FAKE_DATA  0x2000
+#define FAKE_PORT  0x80
 
 struct fake_target {
 	struct target target;
@@ -29,9 +31,11 @@ struct fake_target {
 	bool live;  /* registers and memory can be written */
 	bool spins; /* a run goes on until it is interrupted */
 	atomic_bool interrupted;
-	bool forced; /* the next resume gives @stop */
+	unsigned forced; /* so many of the next resumes give @stop, and leave it at @forced_at */
+	u64 forced_at;
 	struct target_stop stop;
-	struct target_resume how; /* the last one asked for */
+	void (*prepare)(struct fake_target *f); /* fills in @ram at position 0; may be NULL */
+	struct target_resume how;               /* the last one asked for */
 	struct error err;
 };
 
@@ -52,6 +56,8 @@ static inline void fake_reset(struct fake_target *f)
 	if (!f->live) {
 		memset(f->ram, 0, sizeof(f->ram));
 		memcpy(f->ram + FAKE_START, code, sizeof(code));
+		if (f->prepare)
+			f->prepare(f);
 	}
 	f->state = f->start;
 	f->position = 0;
@@ -93,6 +99,8 @@ static inline void fake_go(struct fake_target *f, u64 position)
 
 static inline bool fake_holds(struct fake_target *f, const struct target_break *b)
 {
+	if (f->how.only && f->how.only != b)
+		return false;
 	return !b->condition || b->condition(b->opaque, &f->target, 0);
 }
 
@@ -112,10 +120,23 @@ static inline const struct target_break *fake_watch_hit(struct fake_target *f, c
 		bool kind = b->kind == TARGET_BREAK_ACCESS ||
 			    b->kind == (a->write ? TARGET_BREAK_WRITE : TARGET_BREAK_READ);
 
-		if (!kind || !a->len || a->addr + a->len <= b->addr || a->addr > b->addr + (b->len - 1))
+		if (!kind || !a->len || a->addr + a->len <= b->addr || a->addr > b->addr + (b->len - 1) ||
+		    !fake_holds(f, b))
 			continue;
 		*stop = (struct target_stop){
 		    .reason = TARGET_STOP_WATCH, .hit = b, .addr = max64(a->addr, b->addr), .write = a->write};
+		return b;
+	}
+	return NULL;
+}
+
+static inline const struct target_break *fake_event_hit(struct fake_target *f, u64 rip, struct target_stop *stop)
+{
+	for (const struct target_break *b = f->target.breaks; b && rip == FAKE_START + 6; b = b->next) {
+		if (b->kind != TARGET_BREAK_EVENT || b->addr != TARGET_EVENT_IO ||
+		    (b->len != FAKE_PORT && b->len != TARGET_ANY) || !fake_holds(f, b))
+			continue;
+		*stop = (struct target_stop){.reason = TARGET_STOP_EVENT, .hit = b};
 		return b;
 	}
 	return NULL;
@@ -125,6 +146,7 @@ static inline void fake_forward(struct fake_target *f, const struct target_resum
 {
 	for (u64 begin = f->position;;) {
 		struct fake_access a;
+		u64 rip = f->state.rip;
 		const struct target_break *hit = f->position == begin ? NULL : fake_exec_hit(f);
 
 		if (atomic_exchange(&f->interrupted, false)) {
@@ -140,7 +162,7 @@ static inline void fake_forward(struct fake_target *f, const struct target_resum
 			return;
 		}
 		a = fake_step(f);
-		if (fake_watch_hit(f, &a, stop))
+		if (fake_watch_hit(f, &a, stop) || fake_event_hit(f, rip, stop))
 			return;
 		if (how->kind == TARGET_STEP ||
 		    (how->kind == TARGET_RANGE && (f->state.rip < how->start || f->state.rip >= how->end))) {
@@ -165,11 +187,11 @@ static inline void fake_backward(struct fake_target *f, const struct target_resu
 	fake_go(f, at);
 	while (f->position < from) {
 		struct target_stop here;
-		u64 p = f->position;
+		u64 p = f->position, rip = f->state.rip;
 		const struct target_break *hit = fake_exec_hit(f);
 		struct fake_access a = fake_step(f);
 
-		if (fake_watch_hit(f, &a, &here)) {
+		if (fake_watch_hit(f, &a, &here) || fake_event_hit(f, rip, &here)) {
 			*stop = here;
 			at = p;
 		} else if (hit && how->kind == TARGET_CONTINUE) {
@@ -186,7 +208,9 @@ static inline void fake_resume(struct target *t, const struct target_resume *how
 
 	f->how = *how;
 	if (f->forced) {
-		f->forced = false;
+		f->forced--;
+		if (f->forced_at)
+			fake_go(f, f->forced_at);
 		*stop = f->stop;
 		return;
 	}

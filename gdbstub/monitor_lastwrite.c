@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Who wrote these bytes last before now: a search backwards for physical writes, so that other mappings, page-table
+ * updates and DMA are seen too. The value after that write is the present one. */
+#include "gdbstub/monitor_internal.h"
+
+#include <stdlib.h>
+
+#define LEN_MAX 0x10000
+#define STRIKES 2  /* the first interrupt may have been meant for an earlier run; a real one is repeated */
+#define SHOWN   64 /* bytes of a value */
+
+int monitor_extents(const struct call *c, u64 addr, u64 len, struct monitor_extent extents[MONITOR_EXTENTS])
+{
+	int n = 0;
+
+	while (len) {
+		u64 part = min64(len, 0x1000 - (addr & 0xfff)), gpa;
+
+		if (c->target->ops->translate(c->target, c->vcpu, addr, &gpa) < 0)
+			return call_fail(c, "0x%llx is not mapped here; `monitor walk` shows why.",
+					 (unsigned long long)addr);
+		if (n && extents[n - 1].addr + extents[n - 1].len == gpa)
+			extents[n - 1].len += part;
+		else
+			extents[n++] = (struct monitor_extent){gpa, part};
+		addr += part;
+		len -= part;
+	}
+	return n;
+}
+
+struct search {
+	struct call call;
+	u64 addr, len; /* linear */
+	struct monitor_extent extents[MONITOR_EXTENTS];
+	int nr_extents;
+	char origin[MONITOR_PLACE];
+	/* The latest write found so far. */
+	bool found;
+	u64 position;
+	char place[MONITOR_PLACE];
+	unsigned vcpu;
+	u8 before[SHOWN], after[SHOWN];
+};
+
+/* The first bytes of the value as it is in memory now. */
+static int read_value(const struct search *s, u8 value[SHOWN])
+{
+	size_t done = 0;
+
+	for (int i = 0; i < s->nr_extents && done < SHOWN; i++) {
+		size_t n = min64(s->extents[i].len, SHOWN - done);
+
+		if (target_read(s->call.target, s->call.vcpu, TARGET_PHYSICAL, s->extents[i].addr, value + done, n) !=
+		    n)
+			return call_fail(&s->call, "0x%llx is not RAM: only writes to RAM can be searched for.",
+					 (unsigned long long)s->extents[i].addr);
+		done += n;
+	}
+	return 0;
+}
+
+/* As the number that a place "N" or "N+K" begins with says; within a position by K. */
+static bool later(const char *a, const char *b)
+{
+	char *pa, *pb;
+	u64 na = strtoull(a, &pa, 10), nb = strtoull(b, &pb, 10);
+
+	return na != nb ? na > nb : strtoull(pa, NULL, 10) > strtoull(pb, NULL, 10);
+}
+
+static void run_back(struct search *s, const struct target_break *b, struct target_stop *stop)
+{
+	const struct target_resume how = {
+	    .direction = TARGET_BACKWARD, .kind = TARGET_CONTINUE, .vcpu = s->call.vcpu, .only = b};
+
+	for (unsigned strikes = 0; strikes < STRIKES; strikes++) {
+		*stop = (struct target_stop){0};
+		s->call.target->ops->resume(s->call.target, &how, stop);
+		if (stop->reason != TARGET_STOP_INTERRUPT)
+			return;
+	}
+}
+
+static void note_write(struct search *s, const struct target_stop *stop)
+{
+	char place[MONITOR_PLACE];
+
+	monitor_place(s->call.target, place);
+	if (s->found && !later(place, s->place))
+		return;
+	s->found = true;
+	s->vcpu = stop->vcpu;
+	memcpy(s->place, place, sizeof(place));
+}
+
+/* Looks for the last write to one piece. 0, also when there is none; -1: said why, and nothing is certain. */
+static int search_extent(struct search *s, const struct monitor_extent *e)
+{
+	struct target_break b = {.kind = TARGET_BREAK_WRITE, .space = TARGET_PHYSICAL, .addr = e->addr, .len = e->len};
+	struct target *t = s->call.target;
+	struct target_stop stop;
+
+	if (t->ops->add_break(t, &b) < 0)
+		return call_fail(&s->call, "The target takes no more watchpoints.");
+	run_back(s, &b, &stop);
+	t->ops->remove_break(t, &b);
+	switch (stop.reason) {
+	case TARGET_STOP_WATCH:
+		note_write(s, &stop);
+		return 0;
+	case TARGET_STOP_BEGIN:
+		return 0;
+	case TARGET_STOP_INTERRUPT:
+		return call_fail(&s->call, "Interrupted.");
+	default:
+		monitor_say_error(&s->call, "The search ended before the beginning was reached.");
+		return -EINVAL;
+	}
+}
+
+static int search_all(struct search *s)
+{
+	for (int i = 0; i < s->nr_extents; i++) {
+		if (i && monitor_return(&s->call, s->origin) < 0)
+			return -EINVAL;
+		if (search_extent(s, &s->extents[i]) < 0)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static void print_value(const struct search *s, const char *name, const u8 *value)
+{
+	size_t shown = min64(s->len, SHOWN);
+
+	fprintf(s->call.out, "%-8s", name);
+	if (s->len <= 8) {
+		u64 number = 0;
+
+		memcpy(&number, value, s->len);
+		fprintf(s->call.out, "0x%0*llx (%llu)\n", (int)s->len * 2, (unsigned long long)number,
+			(unsigned long long)number);
+		return;
+	}
+	for (size_t i = 0; i < shown; i++)
+		fprintf(s->call.out, i && i % 16 == 0 ? "\n        %02x " : "%02x ", value[i]);
+	fputs(shown < s->len ? "...\n" : "\n", s->call.out);
+}
+
+static void report(struct search *s)
+{
+	struct call c = s->call;
+
+	c.vcpu = s->vcpu < c.target->ops->vcpus(c.target) ? s->vcpu : c.vcpu;
+	fprintf(c.out, "Last write to 0x%llx, %llu bytes, by CPU %u at ", (unsigned long long)s->addr,
+		(unsigned long long)s->len, c.vcpu);
+	monitor_say_when(&c);
+	monitor_print_instruction(&c);
+	print_value(s, "before", s->before);
+	print_value(s, "after", s->after);
+	monitor_print_registers(c.out, call_regs(&c));
+	monitor_backtrace(&c);
+	fprintf(c.out, "Standing before the write; `monitor seek %s` goes back.\n", s->origin);
+}
+
+int monitor_lastwrite(void *opaque, struct target *t, unsigned vcpu, const char *args, FILE *out)
+{
+	struct search s = {.call = call_begin(opaque, t, vcpu, args, out), .len = 8};
+
+	if (call_range(&s.call, LEN_MAX, &s.addr, &s.len) < 0 || call_end(&s.call) < 0)
+		return -EINVAL;
+	if (!t->ops->reversible)
+		return call_fail(&s.call, "This target has no history to search.");
+	s.nr_extents = monitor_extents(&s.call, s.addr, s.len, s.extents);
+	if (s.nr_extents < 0 || read_value(&s, s.after) < 0)
+		return -EINVAL;
+	monitor_place(t, s.origin);
+	monitor_forget(s.call.monitor);
+	if (search_all(&s) < 0) {
+		monitor_return(&s.call, s.origin);
+		return -EINVAL;
+	}
+	if (monitor_return(&s.call, s.found ? s.place : s.origin) < 0)
+		return -EINVAL;
+	if (!s.found) {
+		fprintf(out, "Nothing has written to these bytes since the beginning. Back at ");
+		monitor_say_when(&s.call);
+		print_value(&s, "value", s.after);
+		return 0;
+	}
+	if (!read_value(&s, s.before))
+		report(&s);
+	return 0;
+}
