@@ -153,8 +153,8 @@ static void report(struct search *s)
 	struct call c = s->call;
 
 	c.vcpu = s->vcpu < c.target->ops->vcpus(c.target) ? s->vcpu : c.vcpu;
-	fprintf(c.out, "Last write to 0x%llx, %llu bytes, by CPU %u at ", (unsigned long long)s->addr,
-		(unsigned long long)s->len, c.vcpu);
+	fprintf(c.out, "Last write to 0x%llx, %llu byte%s, by CPU %u at ", (unsigned long long)s->addr,
+		(unsigned long long)s->len, s->len == 1 ? "" : "s", c.vcpu);
 	monitor_say_when(&c);
 	monitor_print_instruction(&c);
 	print_value(s, "before", s->before);

@@ -28,7 +28,7 @@ struct stub_command {
 
 struct stub_options {
 	const struct stub_command *commands; /* beside those of the stub; ends with a NULL name; may be NULL */
-	/* Says in a line why it has stopped at a breakpoint that a command has set; false: it isn't one of these. May be
+	/* Says in a line, newline included, why it has stopped at a breakpoint that a command has set; false: it is none. May be
 	 * NULL. */
 	bool (*explain)(void *opaque, const struct target_stop *stop, char *out, size_t len);
 	/* The client is gone, and with it what commands have set to stop the target. May be NULL. */
