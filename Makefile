@@ -158,9 +158,12 @@ install: all
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/vmdbg
 	install -D -m 644 docs/vmdbg.1 $(DESTDIR)$(PREFIX)/share/man/man1/vmdbg.1
 	install -D -m 644 completion/vmdbg.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmdbg
+	install -D -m 644 share/vmdbg.py $(DESTDIR)$(PREFIX)/share/vmdbg/vmdbg.py
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/vmdbg $(DESTDIR)$(PREFIX)/share/man/man1/vmdbg.1
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmdbg
+	rm -f $(DESTDIR)$(PREFIX)/share/vmdbg/vmdbg.py
+	-rmdir $(DESTDIR)$(PREFIX)/share/vmdbg 2>/dev/null
 
 clean:
 	rm -rf $(BUILD) vmdbg compile_commands.json
