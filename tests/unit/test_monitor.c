@@ -291,6 +291,47 @@ START_TEST(lastwrite_pieces)
 }
 END_TEST
 
+/* Places within a position: P is 8 N + K. */
+static void when_fine(struct target *t, char *out, size_t len)
+{
+	u64 p = fake_position(t);
+
+	snprintf(out, len, "%llu+%llu and so on", (unsigned long long)p / 8, (unsigned long long)p % 8);
+}
+
+static int seek_fine(struct target *t, const char *where, struct error *err)
+{
+	unsigned n, k;
+
+	ck_assert_int_eq(sscanf(where, "%u+%u", &n, &k), 2);
+	fake_go(fake_of(t), 8 * n + k);
+	return 0;
+}
+
+START_TEST(lastwrite_places)
+{
+	fake.ops.translate = translate_pieces;
+	fake.ops.when = when_fine;
+	fake.ops.seek = seek_fine;
+	fake.start.gpr[RDI] = 0x6000;
+	fake_reset(&fake);
+	go_to(100);
+	/* One piece was written last at 98, as 12+2, the other at 97. */
+	fake.stop = (struct target_stop){.reason = TARGET_STOP_WATCH};
+	fake.forced = 1;
+	fake.forced_at = 98;
+	ck_has("lastwrite 0x12ffc,8", "by CPU 0 at 12+2 and so on\n");
+	ck_still("`monitor seek 12+4` goes back.\n");
+	ck_assert_uint_eq(fake.position, 98);
+	go_to(100);
+	fake.forced = 1;
+	fake.forced_at = 95; /* 11+7 */
+	ck_has("lastwrite 0x12ffc,8", "by CPU 0 at 12+1 and so on\n");
+	ck_assert_uint_eq(fake.position, 97);
+	ck_has("checkpoint", "Checkpoint 1 at 12+1;");
+}
+END_TEST
+
 START_TEST(lastwrite_interrupted)
 {
 	go_to(100);
@@ -473,6 +514,21 @@ START_TEST(watch)
 }
 END_TEST
 
+/* GDB is told when the place is another one, though the position may be the same. */
+START_TEST(moves)
+{
+	struct stub *s = begin_stub();
+
+	fake.ops.when = when_fine;
+	fake.ops.seek = seek_fine;
+	ask(s, "qRcmd,7365656b20302b33"); /* seek 0+3 */
+	ck_assert_ptr_nonnull(strstr(console, "0+3 and so on\nThe position has changed;"));
+	ask(s, "qRcmd,7365656b20302b33");
+	ck_assert_str_eq(console, "0+3 and so on\n");
+	stub_free(s);
+}
+END_TEST
+
 START_TEST(watch_filters)
 {
 	struct stub *s = begin_stub();
@@ -552,11 +608,13 @@ int main(void)
 	    lastwrite,
 	    lastwrite_never,
 	    lastwrite_pieces,
+	    lastwrite_places,
 	    lastwrite_interrupted,
 	    backtrace,
 	    backtrace_hostile,
 	    watch,
 	    watch_filters,
+	    moves,
 	    watch_changes,
 	    event_breaks,
 	};
