@@ -43,7 +43,8 @@ struct target_break {
 	enum target_space space;
 	u64 addr;
 	u64 len; /* bytes; 1 for TARGET_BREAK_EXEC */
-	/* Called at a hit, with the target standing there; false goes on. NULL: always stops. Must only look. */
+	/* Called at a hit, with the target standing there, for watchpoints behind the access in both directions; false goes
+	 * on. NULL: always stops. Must only look. */
 	bool (*condition)(void *opaque, struct target *t, unsigned vcpu);
 	void *opaque;
 	struct target_break *next; /* [H] the target's list */
