@@ -32,6 +32,11 @@ static bool in_stream(const struct trace_chunk *c)
 	return c->type == TRACE_EVENTS || c->type == TRACE_DIGESTS || c->type == TRACE_END;
 }
 
+static u64 end_offset(const struct trace_chunk *c)
+{
+	return c->offset + TRACE_CHUNK_SIZE + c->stored;
+}
+
 /* Goes before the first item of the chunk in buf. */
 static void begin_chunk(struct stream *s)
 {
@@ -57,6 +62,8 @@ static bool load_chunk(struct stream *s)
 		next++;
 	if (next == s->r->count) {
 		s->item = STREAM_OVER;
+		s->type = 0;
+		s->taken = STREAM_AFTER;
 		return false;
 	}
 	c = &s->r->chunk[next];
@@ -68,7 +75,7 @@ static bool load_chunk(struct stream *s)
 		s->item = STREAM_BAD;
 		return false;
 	}
-	s->bytes = c->offset + TRACE_CHUNK_SIZE + c->stored;
+	s->bytes = end_offset(c);
 	begin_chunk(s);
 	return true;
 }
@@ -103,9 +110,6 @@ void stream_next(struct stream *s)
 	s->done = 0;
 	if (s->item == STREAM_BAD)
 		return;
-	/* Over, and still so: that counts once. */
-	if (s->item == STREAM_OVER)
-		s->taken--;
 	while (s->taken++, (ret = take_item(s)) == 0)
 		if (!load_chunk(s))
 			return;
@@ -120,61 +124,67 @@ void stream_save(const struct stream *s, struct stream_place *place)
 	*place = (struct stream_place){.chunk = s->chunk, .item = s->taken, .done = s->done, .stops = s->stops};
 }
 
-static int no_place(struct stream *s)
-{
-	s->item = STREAM_BAD;
-	s->type = 0;
-	return error_set(&s->err, -EBADMSG, "the trace has no such place in its events");
-}
-
-static void rewind_stream(struct stream *s)
-{
-	s->next_chunk = 0;
-	s->chunk = s->taken = s->bytes = 0;
-	s->type = 0;
-	s->item = STREAM_EVENT;
-	s->event = (struct event){0};
-}
-
-/* Stands before the first item of the given chunk of the stream. False: there is none. */
-static bool go_to_chunk(struct stream *s, u64 chunk)
+/* Stands after that many chunks of the stream. False: there are fewer. */
+static bool go_after(struct stream *s, u64 chunk)
 {
 	size_t i = s->next_chunk;
 	u64 at = s->chunk;
 
-	while (i > 0 && at >= chunk)
+	while (i > 0 && at > chunk)
 		at -= in_stream(&s->r->chunk[--i]);
-	while (i < s->r->count && at + 1 < chunk)
+	while (i < s->r->count && at < chunk)
 		at += in_stream(&s->r->chunk[i++]);
-	if (at + 1 != chunk)
-		return false;
+	while (i > 0 && !in_stream(&s->r->chunk[i - 1]))
+		i--;
+	s->bytes = i ? end_offset(&s->r->chunk[i - 1]) : 0;
 	s->next_chunk = i;
 	s->chunk = at;
+	s->taken = 0;
+	s->type = 0;
 	s->item = STREAM_EVENT;
-	return load_chunk(s) || s->item == STREAM_BAD;
+	s->event = (struct event){0};
+	return at == chunk;
 }
 
-/* Takes items of the present chunk up to the one with this number; what is one beyond the last one was STREAM_OVER when
- * it was saved. */
+/* Takes items of the present chunk up to the one with this number. */
 static bool go_to_item(struct stream *s, u64 item)
 {
 	while (s->taken < item) {
 		int ret;
 
-		if (s->item == STREAM_BAD || s->item == STREAM_OVER)
+		if (s->item == STREAM_BAD)
 			return false;
 		s->taken++;
 		ret = take_item(s);
 		if (ret < 0)
 			stream_bad(s);
-		if (ret == 0) {
-			if (s->taken-- != item)
-				return false;
-			stream_next(s);
-			break;
-		}
+		if (ret == 0)
+			return false;
 	}
 	return true;
+}
+
+static bool go_to_place(struct stream *s, const struct stream_place *place)
+{
+	if (place->item == STREAM_AFTER) {
+		if (!go_after(s, place->chunk))
+			return false;
+		stream_next(s);
+		return true;
+	}
+	if (!place->chunk)
+		return go_after(s, 0) && !place->item;
+	if (!place->item)
+		return false;
+	if (s->chunk == place->chunk && s->type) {
+		if (s->taken > place->item) {
+			begin_chunk(s);
+			s->item = STREAM_EVENT;
+		}
+	} else if (!go_after(s, place->chunk - 1) || (!load_chunk(s) && s->item == STREAM_OVER)) {
+		return false;
+	}
+	return go_to_item(s, place->item);
 }
 
 int stream_restore(struct stream *s, const struct stream_place *place)
@@ -182,27 +192,15 @@ int stream_restore(struct stream *s, const struct stream_place *place)
 	bool ok;
 
 	s->stops = place->stops;
-	if (!place->chunk) {
-		rewind_stream(s);
-		if (place->item)
-			stream_next(s);
-		ok = place->item <= 1;
-	} else {
-		if (s->chunk != place->chunk || !s->type) {
-			ok = go_to_chunk(s, place->chunk);
-		} else {
-			if (s->taken > place->item) {
-				begin_chunk(s);
-				s->item = STREAM_EVENT;
-			}
-			ok = true;
-		}
-		ok = ok && place->item && go_to_item(s, place->item);
-	}
+	ok = go_to_place(s, place);
 	if (ok && place->done)
 		ok = s->item == STREAM_EVENT && place->done < s->event.count;
 	s->done = place->done;
-	return ok ? 0 : no_place(s);
+	if (ok)
+		return 0;
+	s->item = STREAM_BAD;
+	s->type = 0;
+	return error_set(&s->err, -EBADMSG, "the trace has no such place in its events");
 }
 
 u64 stream_position(const struct stream *s)

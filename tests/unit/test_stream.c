@@ -289,18 +289,18 @@ START_TEST(places_that_are_not_there_are_refused)
 {
 	static const struct stream_place bad[] = {
 	    {.chunk = 0, .item = 2},
-	    {.chunk = 0, .item = ~0ull},
 	    {.chunk = 0, .item = 0, .done = 1},
 	    {.chunk = 1, .item = 0},
 	    {.chunk = 1, .item = 10000},
-	    {.chunk = 1, .item = ~0ull},
+	    {.chunk = 1, .item = ~0ull - 1},
 	    {.chunk = 1, .item = 1, .done = 1000},
 	    {.chunk = 1, .item = 1, .done = ~0ull},
 	    {.chunk = 2, .item = 1, .done = 1}, /* a digest */
-	    {.chunk = 14, .item = 3},
+	    {.chunk = 14, .item = 2},
 	    {.chunk = 15, .item = 1},
 	    {.chunk = ~0ull, .item = 1},
-	    {.chunk = ~0ull, .item = ~0ull},
+	    {.chunk = ~0ull, .item = STREAM_AFTER},
+	    {.chunk = 15, .item = STREAM_AFTER},
 	};
 	struct stream_place good = {.chunk = 3, .item = 2}, now;
 	struct trace_reader *r;
@@ -321,6 +321,34 @@ START_TEST(places_that_are_not_there_are_refused)
 		stream_save(&s, &now);
 		ck_assert_int_eq(memcmp(&now, &good, sizeof(now)), 0);
 	}
+	stream_free(&s);
+	trace_close(r);
+}
+END_TEST
+
+START_TEST(after_a_chunk_comes_the_next)
+{
+	struct stream_place place, after;
+	struct trace_reader *r;
+	struct stream s;
+
+	write_stream(1);
+	ck_assert_int_eq(trace_writer_close(w, &err), 0);
+	r = open_trace(0);
+	stream_init(&s, r);
+	stream_next(&s);
+	do {
+		stream_save(&s, &place);
+		if (place.item == 1) {
+			after =
+			    (struct stream_place){place.chunk - 1, STREAM_AFTER, 0, place.stops - stream_is_stop(&s)};
+			/* That of the chunk without items is met on the way. */
+			ck_assert_int_eq(stream_restore(&s, &after), 0);
+			stream_save(&s, &after);
+			ck_assert_int_eq(memcmp(&place, &after, sizeof(place)), 0);
+		}
+		stream_next(&s);
+	} while (s.item != STREAM_OVER);
 	stream_free(&s);
 	trace_close(r);
 }
@@ -356,6 +384,7 @@ START_TEST(a_trace_being_written_grows)
 	ck_assert_int_eq(s.item, STREAM_DIGEST);
 	ck_assert_uint_eq(s.digest.position, 2000);
 	stream_save(&s, &now);
+	ck_assert_uint_eq(over.item, STREAM_AFTER);
 	ck_assert_uint_eq(now.chunk, over.chunk + 1);
 	ck_assert_uint_eq(now.item, 1);
 	ck_assert_uint_eq(now.stops, over.stops + 1);
@@ -396,6 +425,7 @@ int main(void)
 	tcase_add_test(tc, places_are_found_again);
 	tcase_add_test(tc, places_at_the_end_of_broken_traces_are_found_again);
 	tcase_add_test(tc, places_that_are_not_there_are_refused);
+	tcase_add_test(tc, after_a_chunk_comes_the_next);
 	tcase_add_test(tc, a_trace_being_written_grows);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
