@@ -7,10 +7,13 @@
 
 #include "cmd/trace_view.h"
 #include "cmd/figures.h"
+#include "traces/checkpoint.h"
 #include "traces/record.h"
 #include "vmm/machine.h"
 
 struct dump {
+	struct checkpoint_file points;
+	size_t next_point; /* of those not told yet */
 	bool json;
 	u64 position; /* the last one known */
 };
@@ -156,8 +159,50 @@ static int dump_end(struct dump *d, const struct trace_buf *buf)
 	return 0;
 }
 
-static int dump_chunk(struct dump *d, const struct trace_chunk *c, const struct trace_buf *buf)
+static int dump_checkpoint(struct dump *d, size_t chunk, const struct trace_chunk *c, struct error *err)
 {
+	struct checkpoint_file *f = &d->points;
+	struct checkpoint_list list[2];
+	struct checkpoint_record rec;
+	u64 count[2] = {0}, number, page;
+	char text[300];
+	bool zero;
+	int rc;
+
+	if (d->next_point == f->count || f->entry[d->next_point].chunk != chunk) {
+		put(d, c->position, "checkpoint", "a further part");
+		return 0;
+	}
+	rc = checkpoint_file_read(f, d->next_point++, &rec, &list[0], &list[1], err);
+	for (unsigned i = 0; !rc && i < 2; i++)
+		while ((rc = checkpoint_list_next(&list[i], &number, &page, &zero)) > 0)
+			count[i]++;
+	if (rc)
+		return rc;
+	snprintf(text, sizeof(text),
+		 "%s, %llu pages, %llu disk blocks, %zu bytes of state, %zu of engine '%s', at chunk %llu item %lld "
+		 "done %llu, writes %016llx, %llu events, %llu console bytes",
+		 rec.full ? "full" : "difference", (unsigned long long)count[0], (unsigned long long)count[1],
+		 rec.state_len, rec.cache_len, rec.engine, (unsigned long long)rec.place.chunk,
+		 (long long)rec.place.item, (unsigned long long)rec.place.done, (unsigned long long)rec.writes,
+		 (unsigned long long)rec.events, (unsigned long long)rec.console);
+	put(d, rec.position, "checkpoint", text);
+	return 0;
+}
+
+static int dump_pages(struct dump *d, const struct trace_chunk *c, const struct trace_buf *buf)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%llu to %llu", (unsigned long long)c->key,
+		 (unsigned long long)(c->key + buf->len / TRACE_PAGE_SIZE - 1));
+	put(d, c->position, "pages", text);
+	return 0;
+}
+
+static int dump_chunk(struct dump *d, struct trace_reader *r, size_t i, const struct trace_buf *buf, struct error *err)
+{
+	const struct trace_chunk *c = &r->chunk[i];
 	char text[64];
 
 	switch (c->type) {
@@ -174,6 +219,10 @@ static int dump_chunk(struct dump *d, const struct trace_chunk *c, const struct 
 		return dump_text(d, c, buf);
 	case TRACE_END:
 		return dump_end(d, buf);
+	case TRACE_PAGES:
+		return dump_pages(d, c, buf);
+	case TRACE_CHECKPOINT:
+		return dump_checkpoint(d, i, c, err);
 	default:
 		snprintf(text, sizeof(text), "of %zu bytes", buf->len);
 		put(d, c->position, trace_type_name(c->type), text);
@@ -185,17 +234,18 @@ int trace_dump(struct trace_reader *r, bool json, struct error *err)
 {
 	struct dump d = {.json = json};
 	struct trace_buf buf = {0};
-	int rc = 0;
+	int rc = checkpoint_file_init(&d.points, r, NULL) == -ENOMEM ? -ENOMEM : 0;
 
 	for (size_t i = 0; i < r->count && !rc && !ferror(stdout); i++) {
 		rc = trace_read(r, i, &buf, err);
 		if (rc)
 			break;
-		rc = dump_chunk(&d, &r->chunk[i], &buf);
+		rc = dump_chunk(&d, r, i, &buf, err);
 		if (rc)
 			error_set(err, rc, "the %s chunk at offset %llu does not make sense",
 				  trace_type_name(r->chunk[i].type), (unsigned long long)r->chunk[i].offset);
 	}
+	checkpoint_file_free(&d.points);
 	trace_buf_free(&buf);
 	return rc;
 }

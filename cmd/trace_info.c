@@ -8,12 +8,13 @@
 #include "cmd/guest.h"
 #include "cmd/status.h"
 #include "cmd/trace_view.h"
+#include "traces/checkpoint.h"
 #include "traces/record.h"
 
-#define MAX_TYPES 16
+#define MAX_TYPES 24
 
 struct type_sum {
-	u32 type;
+	u32 type;                /* 0: all others */
 	u64 chunks, stored, raw; /* bytes */
 };
 
@@ -25,6 +26,7 @@ struct info {
 	bool have_end;
 	struct end_record end;
 	struct trace_buf machine, note; /* text */
+	struct checkpoint_file points;
 };
 
 const char *trace_state_name(enum trace_state state)
@@ -68,9 +70,9 @@ static void add_chunk(struct info *info, const struct trace_chunk *c)
 		s++;
 	if (s == info->sum + info->nr_sums) {
 		if (info->nr_sums == MAX_TYPES)
-			s--; /* hostile: more types than there are; the last row takes the rest */
-		else
-			info->sum[info->nr_sums++] = (struct type_sum){.type = c->type};
+			s--; /* hostile: more types than there are */
+		else if (++info->nr_sums < MAX_TYPES)
+			s->type = c->type;
 	}
 	s->chunks++;
 	s->stored += TRACE_CHUNK_SIZE + c->stored;
@@ -79,6 +81,26 @@ static void add_chunk(struct info *info, const struct trace_chunk *c)
 		info->blobs += TRACE_CHUNK_SIZE + c->stored;
 	else
 		info->last_position = max64(info->last_position, c->position);
+}
+
+/* Types that have no name are told apart by their characters. */
+static const char *type_label(u32 type, char out[24])
+{
+	u8 name[4];
+
+	if (!type)
+		return "others";
+	if (trace_type_known(type))
+		return trace_type_name(type);
+	store32(name, type);
+	strcpy(out, "unknown ");
+	for (unsigned i = 0; i < 4; i++)
+		if (name[i] <= ' ' || name[i] >= 0x7f) {
+			snprintf(out + 8, 16, "%08x", type);
+			return out;
+		}
+	snprintf(out + 8, 16, "%.4s", (const char *)name);
+	return out;
 }
 
 static int gather(struct trace_reader *r, struct info *info, struct error *err)
@@ -101,6 +123,9 @@ static int gather(struct trace_reader *r, struct info *info, struct error *err)
 		}
 	}
 	trace_buf_free(&buf);
+	/* Those that make no sense are for `trace verify`. */
+	if (!rc && checkpoint_file_init(&info->points, r, NULL) == -ENOMEM)
+		rc = error_set(err, -ENOMEM, "out of memory");
 	return rc;
 }
 
@@ -160,7 +185,7 @@ static void print_end(const struct info *info)
 
 static void print_info(const struct trace_reader *r, const char *path, const struct info *info)
 {
-	char a[FORMAT_MAX];
+	char a[FORMAT_MAX], b[FORMAT_MAX], label[24];
 
 	printf("trace          %s: format %u, %s, %s\n", path, r->version, format_bytes(a, r->size),
 	       trace_state_name(r->state));
@@ -168,13 +193,19 @@ static void print_info(const struct trace_reader *r, const char *path, const str
 		printf("damage         %s\n", r->damage.text);
 	print_text(&info->note, "");
 	print_end(info);
+	if (info->points.count)
+		printf("checkpoints    %zu, from position %s to %s%s\n", info->points.count,
+		       format_count(a, info->points.entry[0].position),
+		       format_count(b, info->points.entry[info->points.count - 1].position),
+		       checkpoint_file_begins(r) ? "; the trace begins at the first" : "");
 	printf("density        %.3f bytes for each 1000 instructions, without blobs\n", density(r, info));
 	printf("\n%-14s %8s %12s %12s %6s\n", "chunks", "number", "bytes", "unpacked", "share");
 	for (unsigned i = 0; i < info->nr_sums; i++) {
 		const struct type_sum *s = &info->sum[i];
 
-		printf("  %-12s %8llu %12llu %12llu %5.1f%%\n", trace_type_name(s->type), (unsigned long long)s->chunks,
-		       (unsigned long long)s->stored, (unsigned long long)s->raw, 100.0 * s->stored / r->size);
+		printf("  %-12s %8llu %12llu %12llu %5.1f%%\n", type_label(s->type, label),
+		       (unsigned long long)s->chunks, (unsigned long long)s->stored, (unsigned long long)s->raw,
+		       100.0 * s->stored / r->size);
 	}
 	if (info->machine.len) {
 		printf("\nmachine\n");
@@ -222,9 +253,22 @@ static json_t *end_json(const struct info *info)
 	return j;
 }
 
+static json_t *points_json(const struct trace_reader *r, const struct checkpoint_file *f)
+{
+	json_t *j = json_object(), *positions = json_array();
+
+	for (size_t i = 0; i < f->count; i++)
+		json_array_append_new(positions, json_integer(f->entry[i].position));
+	json_object_set_new(j, "positions", positions);
+	json_object_set_new(j, "pages", json_integer(f->pages));
+	json_object_set_new(j, "trace_begins_there", json_boolean(checkpoint_file_begins(r)));
+	return j;
+}
+
 static int print_info_json(const struct trace_reader *r, const char *path, const struct info *info)
 {
 	json_t *j = json_object(), *chunks = json_object();
+	char label[24];
 
 	json_object_set_new(j, "trace", figures_json_text(path));
 	json_object_set_new(j, "format", json_integer(r->version));
@@ -243,9 +287,10 @@ static int print_info_json(const struct trace_reader *r, const char *path, const
 		json_object_set_new(sum, "chunks", json_integer(s->chunks));
 		json_object_set_new(sum, "bytes", json_integer(s->stored));
 		json_object_set_new(sum, "unpacked_bytes", json_integer(s->raw));
-		json_object_set_new(chunks, trace_type_name(s->type), sum);
+		json_object_set_new(chunks, type_label(s->type, label), sum);
 	}
 	json_object_set_new(j, "chunks", chunks);
+	json_object_set_new(j, "checkpoints", points_json(r, &info->points));
 	json_object_set_new(j, "machine", text_json(&info->machine));
 	json_object_set_new(j, "note", text_json(&info->note));
 	return figures_json_print(j) ? -EIO : 0;
@@ -260,6 +305,7 @@ int trace_info(struct trace_reader *r, const char *path, bool json, struct error
 		rc = print_info_json(r, path, &info) ? error_set(err, -EIO, "stdout can't be written") : 0;
 	else if (!rc)
 		print_info(r, path, &info);
+	checkpoint_file_free(&info.points);
 	trace_buf_free(&info.machine);
 	trace_buf_free(&info.note);
 	return rc;

@@ -27,11 +27,6 @@ static void stream_bad(struct stream *s)
 		  (unsigned long long)c->offset);
 }
 
-static bool in_stream(const struct trace_chunk *c)
-{
-	return c->type == TRACE_EVENTS || c->type == TRACE_DIGESTS || c->type == TRACE_END;
-}
-
 static u64 end_offset(const struct trace_chunk *c)
 {
 	return c->offset + TRACE_CHUNK_SIZE + c->stored;
@@ -58,7 +53,7 @@ static bool load_chunk(struct stream *s)
 	size_t next = s->next_chunk;
 	const struct trace_chunk *c;
 
-	while (next < s->r->count && !in_stream(&s->r->chunk[next]))
+	while (next < s->r->count && !trace_in_stream(s->r->chunk[next].type))
 		next++;
 	if (next == s->r->count) {
 		s->item = STREAM_OVER;
@@ -131,10 +126,10 @@ static bool go_after(struct stream *s, u64 chunk)
 	u64 at = s->chunk;
 
 	while (i > 0 && at > chunk)
-		at -= in_stream(&s->r->chunk[--i]);
+		at -= trace_in_stream(s->r->chunk[--i].type);
 	while (i < s->r->count && at < chunk)
-		at += in_stream(&s->r->chunk[i++]);
-	while (i > 0 && !in_stream(&s->r->chunk[i - 1]))
+		at += trace_in_stream(s->r->chunk[i++].type);
+	while (i > 0 && !trace_in_stream(s->r->chunk[i - 1].type))
 		i--;
 	s->bytes = i ? end_offset(&s->r->chunk[i - 1]) : 0;
 	s->next_chunk = i;

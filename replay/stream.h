@@ -41,17 +41,6 @@ void stream_free(struct stream *s);
 /* Goes to the next item. At STREAM_BAD it stays, and at STREAM_OVER too unless trace_refresh() has found more. */
 void stream_next(struct stream *s);
 
-#define STREAM_AFTER (~0ull)
-
-/* A place in the stream. Chunks of other types don't count, so it holds in a copy of the trace that has more or fewer of
- * them. All zeroes: before the first item. */
-struct stream_place {
-	u64 chunk; /* number of the chunk among those of the stream, from 1 */
-	u64 item;  /* number of the item in it, from 1. STREAM_AFTER: what follows the chunk (0: the first of all) */
-	u64 done;
-	u64 stops;
-};
-
 /* At STREAM_OVER the place is STREAM_AFTER the last chunk: once the trace has grown, it is that of what came then. */
 void stream_save(const struct stream *s, struct stream_place *place);
 

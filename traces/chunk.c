@@ -13,7 +13,7 @@ static const struct {
     {TRACE_MACHINE, "machine"}, {TRACE_BLOB, "blob"},       {TRACE_EVENTS, "events"},
     {TRACE_CONSOLE, "console"}, {TRACE_DIGESTS, "digests"}, {TRACE_CHECKPOINT, "checkpoint"},
     {TRACE_NOTE, "note"},       {TRACE_END, "end"},         {TRACE_INDEX, "index"},
-    {TRACE_DISK, "disk"},
+    {TRACE_DISK, "disk"},       {TRACE_PAGES, "pages"},
 };
 
 const char *trace_type_name(u32 type)
@@ -118,12 +118,12 @@ int trace_digest_parse(struct trace_digest *digest, const char *hex)
 	return 0;
 }
 
-void file_header_encode(u8 out[TRACE_HEADER_SIZE])
+void file_header_encode(u8 out[TRACE_HEADER_SIZE], u16 version, u16 min_reader)
 {
 	memset(out, 0, TRACE_HEADER_SIZE);
 	memcpy(out, TRACE_MAGIC, 8);
-	store16(out + 8, TRACE_VERSION);
-	store16(out + 10, TRACE_MIN_READER);
+	store16(out + 8, version);
+	store16(out + 10, min_reader);
 	store64(out + 24, XXH3_64bits(out, 24));
 }
 

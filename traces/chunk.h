@@ -5,7 +5,8 @@
 
 #include "traces/trace.h"
 
-void file_header_encode(u8 out[TRACE_HEADER_SIZE]);
+/* @version: of the format; @min_reader: the oldest version whose readers understand the file. */
+void file_header_encode(u8 out[TRACE_HEADER_SIZE], u16 version, u16 min_reader);
 
 /* @stored payload bytes at @payload; fills both checksums. chunk->offset is where the header will stand. */
 void chunk_header_encode(u8 out[TRACE_CHUNK_SIZE], const struct trace_chunk *chunk, const u8 *payload);
@@ -15,6 +16,9 @@ void chunk_header_encode(u8 out[TRACE_CHUNK_SIZE], const struct trace_chunk *chu
 bool chunk_header_decode(struct trace_chunk *chunk, const u8 in[TRACE_CHUNK_SIZE], u64 offset, u64 *sum);
 
 u64 chunk_payload_sum(const u8 *payload, size_t len);
+
+/* The payload of chunk @i as stored, checked, into r->in. Errors as trace_read(). */
+int chunk_load(struct trace_reader *r, size_t i, struct error *err);
 
 struct trailer {
 	u64 index;  /* offset of the index chunk, or 0: too many chunks for one, scan */

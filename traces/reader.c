@@ -75,10 +75,11 @@ static int reader_header(struct trace_reader *r, const char *path, struct error 
 	if (same < 8 || load64(h + 24) != XXH3_64bits(h, 24))
 		return error_set(err, -EBADMSG, "%s: the trace's header (offset 0) is damaged", path);
 	r->version = load16(h + 8);
-	if (load16(h + 10) > TRACE_VERSION)
+	r->min_reader = load16(h + 10);
+	if (r->min_reader > TRACE_VERSION)
 		return error_set(err, -ENOTSUP,
 				 "%s: trace format %u needs a vmdbg that reads format %u; this one reads up to %u",
-				 path, r->version, load16(h + 10), TRACE_VERSION);
+				 path, r->version, r->min_reader, TRACE_VERSION);
 	return 0;
 }
 
@@ -362,7 +363,15 @@ void trace_close(struct trace_reader *r)
 	free(r);
 }
 
-int trace_read(struct trace_reader *r, size_t i, struct trace_buf *out, struct error *err)
+static int read_error(const struct trace_chunk *c, int ret, struct error *err)
+{
+	if (ret == -EBADMSG)
+		return chunk_damaged(c, err);
+	return error_set(err, ret, "cannot read the trace at offset %llu: %s", (unsigned long long)c->offset,
+			 strerror(-ret));
+}
+
+int chunk_load(struct trace_reader *r, size_t i, struct error *err)
 {
 	u8 head[TRACE_CHUNK_SIZE];
 	struct trace_chunk found;
@@ -384,12 +393,15 @@ int trace_read(struct trace_reader *r, size_t i, struct trace_buf *out, struct e
 		ret = read_at(r->fd, c->offset + sizeof(head), r->in.data, c->stored);
 	if (!ret && chunk_payload_sum(r->in.data, c->stored) != sum)
 		ret = -EBADMSG;
-	if (!ret)
-		ret = unpack(r, c, r->in.data, out);
-	if (ret == -EBADMSG)
-		return chunk_damaged(c, err);
+	return ret ? read_error(c, ret, err) : 0;
+}
+
+int trace_read(struct trace_reader *r, size_t i, struct trace_buf *out, struct error *err)
+{
+	int ret = chunk_load(r, i, err);
+
 	if (ret)
-		return error_set(err, ret, "cannot read the trace at offset %llu: %s", (unsigned long long)c->offset,
-				 strerror(-ret));
-	return 0;
+		return ret;
+	ret = unpack(r, &r->chunk[i], r->in.data, out);
+	return ret ? read_error(&r->chunk[i], ret, err) : 0;
 }

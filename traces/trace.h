@@ -10,8 +10,8 @@
 #include "vmm/error.h"
 #include "vmm/types.h"
 
-#define TRACE_VERSION      1 /* what the writer writes */
-#define TRACE_MIN_READER   1 /* the oldest format version whose readers understand it */
+#define TRACE_VERSION      2 /* what the reader knows; the writer writes it when there are checkpoints ... */
+#define TRACE_PLAIN        1 /* ... and otherwise this */
 #define TRACE_HEADER_SIZE  32
 #define TRACE_CHUNK_SIZE   48 /* chunk header */
 #define TRACE_TRAILER_SIZE 32
@@ -20,6 +20,9 @@
 
 #define TRACE_BLOB_PART (4u << 20)                   /* most content bytes of one blob chunk */
 #define TRACE_RAW_MAX   (TRACE_BLOB_PART + 0x10000u) /* most raw bytes of any chunk */
+
+#define TRACE_PAGE_SIZE 4096u
+#define TRACE_PAGES_MAX 1024u /* pages of one chunk */
 
 #define TRACE_TYPE(a, b, c, d) ((u32)(a) | (u32)(b) << 8 | (u32)(c) << 16 | (u32)(d) << 24)
 
@@ -30,7 +33,8 @@ enum trace_type {
 	TRACE_EVENTS = TRACE_TYPE('E', 'V', 'N', 'T'),     /* event.h */
 	TRACE_CONSOLE = TRACE_TYPE('C', 'O', 'N', 'S'),    /* record.h: guest output */
 	TRACE_DIGESTS = TRACE_TYPE('D', 'G', 'S', 'T'),    /* record.h */
-	TRACE_CHECKPOINT = TRACE_TYPE('C', 'H', 'K', 'P'), /* reserved */
+	TRACE_PAGES = TRACE_TYPE('P', 'A', 'G', 'E'),      /* checkpoint.h: contents of guest pages */
+	TRACE_CHECKPOINT = TRACE_TYPE('C', 'H', 'K', 'P'), /* checkpoint.h */
 	TRACE_NOTE = TRACE_TYPE('N', 'O', 'T', 'E'),       /* text.h: remarks, no meaning for replay */
 	TRACE_END = TRACE_TYPE('E', 'N', 'D', ' '),        /* record.h: why and where the run ended */
 	TRACE_INDEX = TRACE_TYPE('I', 'N', 'D', 'X'),
@@ -44,7 +48,7 @@ struct trace_chunk {
 	u32 type;
 	u32 flags;
 	u64 position; /* instructions retired at the chunk's first record */
-	u64 key;      /* blobs: low 64 bits of the digest; otherwise 0 */
+	u64 key;      /* blobs: low 64 bits of the digest; pages, checkpoints: checkpoint.h; otherwise 0 */
 	u64 offset;   /* of the chunk header in the file */
 	u32 stored;   /* payload bytes in the file */
 	u32 raw;      /* payload bytes unpacked */
@@ -52,6 +56,23 @@ struct trace_chunk {
 
 /* "events", "blob", ...; "unknown" for others. */
 const char *trace_type_name(u32 type);
+
+/* Events, digests and end together are the stream of the recording: their file order is program order. */
+static inline bool trace_in_stream(u32 type)
+{
+	return type == TRACE_EVENTS || type == TRACE_DIGESTS || type == TRACE_END;
+}
+
+#define STREAM_AFTER (~0ull)
+
+/* A place in the stream. Chunks of other types don't count, so it holds in a copy of the trace that has more or fewer of
+ * them. All zeroes: before the first item. */
+struct stream_place {
+	u64 chunk; /* number of the chunk among those of the stream, from 1 */
+	u64 item;  /* number of the item in it, from 1. STREAM_AFTER: what follows the chunk (0: the first of all) */
+	u64 done;  /* reads of the item that have happened already, when it is a run of them */
+	u64 stops; /* items passed or reached that a machine must stop for: all but reads and clock samples */
+};
 
 /* A growing byte buffer. */
 struct trace_buf {
@@ -81,6 +102,8 @@ int trace_digest_parse(struct trace_digest *digest, const char *hex);
 struct trace_writer;
 
 #define TRACE_FORCE 1u /* replace an existing file: written to PATH.partial, renamed over PATH by close */
+#define TRACE_BEGINS_MID \
+	2u /* begins at a checkpoint, not with the machine's start: only readers that know them will do */
 
 /* Creates the file and writes its header. -EEXIST without TRACE_FORCE when @path exists; every error has a sentence. */
 int trace_writer_create(struct trace_writer **w, const char *path, unsigned flags, struct error *err);
@@ -88,6 +111,13 @@ int trace_writer_create(struct trace_writer **w, const char *path, unsigned flag
 /* Appends one chunk; @len at most TRACE_RAW_MAX. After an error (disk full, ...) the file ends with the last whole
  * chunk, the sentence is kept (trace_writer_error()) and every further write fails with the same code. */
 int trace_write(struct trace_writer *w, u32 type, u64 position, const void *data, size_t len);
+int trace_write_keyed(struct trace_writer *w, u32 type, u64 position, u64 key, const void *data, size_t len);
+
+struct trace_reader;
+
+/* Appends chunk @i of another trace as it is stored there. -EBADMSG: it is damaged there, with a sentence in @err (may be
+ * NULL); other errors are those of trace_write(). Blobs copied so are not known to trace_write_blob(). */
+int trace_copy(struct trace_writer *w, struct trace_reader *r, size_t i, struct error *err);
 
 /* Stores a file's content under its digest, in parts, unless the same content is already there. @name: a base name. */
 int trace_write_blob(struct trace_writer *w, const char *name, const void *data, size_t len,
@@ -97,7 +127,12 @@ int trace_write_blob_name(struct trace_writer *w, const char *name, u64 len, con
 
 const struct error *trace_writer_error(const struct trace_writer *w);
 u64 trace_writer_size(const struct trace_writer *w);         /* bytes written so far */
+u64 trace_writer_stream(const struct trace_writer *w);       /* chunks of the stream written so far */
+u64 trace_writer_pages(const struct trace_writer *w);        /* guest pages written so far */
 const char *trace_writer_path(const struct trace_writer *w); /* where they are now: PATH or PATH.partial */
+
+/* Makes close rename the file to @path, whatever is there, instead of where it was to be. -ENOMEM. */
+int trace_writer_move(struct trace_writer *w, const char *path);
 
 /* Writes index and trailer, syncs, renames into place and frees. On error what was written is kept where it is. */
 int trace_writer_close(struct trace_writer *w, struct error *err);
@@ -116,8 +151,8 @@ enum trace_state {
 
 struct trace_reader {
 	int fd;
-	u64 size; /* of the file when it was last looked at */
-	u16 version;
+	u64 size;                /* of the file when it was last looked at */
+	u16 version, min_reader; /* as the header says */
 	enum trace_state state;
 	u64 damage_offset;
 	struct error damage;       /* a sentence when state is not TRACE_WHOLE */

@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "traces/blocks.h"
+#include "traces/checkpoint.h"
 #include "traces/record.h"
 #include "traces/trace.h"
 
@@ -100,10 +101,16 @@ static int verify_disk(const u8 *data, size_t len)
 	return ret;
 }
 
-static int verify_chunk(struct blob_check *check, const struct trace_chunk *chunk, const u8 *data, size_t len)
+static int verify_end(const u8 *data, size_t len)
 {
 	struct end_record end;
+	int ret = end_decode(&end, data, len);
 
+	return !ret && (end.flags & ~(END_IDLE | END_AMID)) ? -EBADMSG : ret;
+}
+
+static int verify_chunk(struct blob_check *check, const struct trace_chunk *chunk, const u8 *data, size_t len)
+{
 	switch (chunk->type) {
 	case TRACE_EVENTS:
 		return verify_events(chunk, data, len);
@@ -112,7 +119,7 @@ static int verify_chunk(struct blob_check *check, const struct trace_chunk *chun
 	case TRACE_CONSOLE:
 		return verify_console(chunk, data, len);
 	case TRACE_END:
-		return end_decode(&end, data, len);
+		return verify_end(data, len);
 	case TRACE_DISK:
 		return verify_disk(data, len);
 	case TRACE_BLOB:
@@ -122,13 +129,32 @@ static int verify_chunk(struct blob_check *check, const struct trace_chunk *chun
 	}
 }
 
+static int verify_checkpoints(struct trace_reader *r, struct error *err)
+{
+	struct checkpoint_file f;
+	int ret = checkpoint_file_init(&f, r, err);
+
+	if (!ret)
+		ret = checkpoint_file_verify(&f, err);
+	checkpoint_file_free(&f);
+	return ret;
+}
+
 static int verify_all(struct trace_reader *r, struct blob_check *check, struct error *err)
 {
 	struct trace_buf buf = {0};
+	bool ended = false;
 	int ret = 0;
 
 	for (size_t i = 0; !ret && i < r->count; i++) {
 		const struct trace_chunk *c = &r->chunk[i];
+
+		if (ended && trace_in_stream(c->type)) {
+			ret = error_set(err, -EBADMSG, "the %s chunk at offset %llu comes after the end of the run",
+					trace_type_name(c->type), (unsigned long long)c->offset);
+			break;
+		}
+		ended = ended || c->type == TRACE_END;
 
 		ret = trace_read(r, i, &buf, err);
 		if (ret)
@@ -138,6 +164,8 @@ static int verify_all(struct trace_reader *r, struct blob_check *check, struct e
 			error_set(err, ret, "the %s chunk at offset %llu is not well-formed", trace_type_name(c->type),
 				  (unsigned long long)c->offset);
 	}
+	if (!ret)
+		ret = verify_checkpoints(r, err);
 	if (!ret && r->state != TRACE_WHOLE)
 		ret = error_set(err, -EBADMSG, "%s", r->damage.text);
 	if (!ret && check->have < check->total)

@@ -20,6 +20,9 @@ struct trace_writer {
 	char *partial; /* where it is being written when an older file is to be replaced, or NULL */
 	u64 offset;    /* end of the last whole chunk */
 	bool usable;   /* something worth keeping was written */
+	bool mid;      /* TRACE_BEGINS_MID */
+	u16 version;   /* in the header */
+	u64 stream, pages;
 	ZSTD_CCtx *zstd;
 	struct trace_buf out; /* one chunk: header and payload */
 	struct trace_buf raw; /* a blob part being put together */
@@ -62,6 +65,16 @@ u64 trace_writer_size(const struct trace_writer *w)
 	return w->offset;
 }
 
+u64 trace_writer_stream(const struct trace_writer *w)
+{
+	return w->stream;
+}
+
+u64 trace_writer_pages(const struct trace_writer *w)
+{
+	return w->pages;
+}
+
 static int writer_fail(struct trace_writer *w, int code)
 {
 	const char *path = trace_writer_path(w);
@@ -78,27 +91,45 @@ static int writer_fail(struct trace_writer *w, int code)
 	return w->code;
 }
 
-/* All or nothing: what a failed write left is cut off again. */
-static int writer_append(struct trace_writer *w, const u8 *data, size_t len)
+static int write_at(int fd, u64 offset, const u8 *data, size_t len)
 {
-	size_t done = 0;
-	int ret;
-
-	while (done < len) {
-		ssize_t n = pwrite(w->fd, data + done, len - done, (off_t)(w->offset + done));
+	for (size_t done = 0; done < len;) {
+		ssize_t n = pwrite(fd, data + done, len - done, (off_t)(offset + done));
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0) {
-			ret = n < 0 ? -errno : -EIO;
-			/* The bytes beyond are no whole chunk; if they stay, a reader will say so. */
-			if (ftruncate(w->fd, (off_t)w->offset))
-				(void)0;
-			return writer_fail(w, ret);
-		}
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
 		done += (size_t)n;
 	}
+	return 0;
+}
+
+/* All or nothing: what a failed write left is cut off again. */
+static int writer_append(struct trace_writer *w, const u8 *data, size_t len)
+{
+	int ret = write_at(w->fd, w->offset, data, len);
+
+	if (ret) {
+		/* The bytes beyond are no whole chunk; if they stay, a reader will say so. */
+		if (ftruncate(w->fd, (off_t)w->offset))
+			(void)0;
+		return writer_fail(w, ret);
+	}
 	w->offset += len;
+	return 0;
+}
+
+static int write_header(struct trace_writer *w, u16 version)
+{
+	u8 header[TRACE_HEADER_SIZE];
+	int ret;
+
+	file_header_encode(header, version, w->mid ? TRACE_VERSION : TRACE_PLAIN);
+	ret = write_at(w->fd, 0, header, sizeof(header));
+	if (ret)
+		return writer_fail(w, ret);
+	w->version = version;
 	return 0;
 }
 
@@ -159,7 +190,6 @@ static int writer_open_over(struct trace_writer *w, struct error *err)
 int trace_writer_create(struct trace_writer **out, const char *path, unsigned flags, struct error *err)
 {
 	struct trace_writer *w = calloc(1, sizeof(*w));
-	u8 header[TRACE_HEADER_SIZE];
 	int ret;
 
 	if (!w)
@@ -174,8 +204,9 @@ int trace_writer_create(struct trace_writer **out, const char *path, unsigned fl
 	ret = flags & TRACE_FORCE ? writer_open_over(w, err) : writer_open_new(w, err);
 	if (ret)
 		goto fail;
-	file_header_encode(header);
-	ret = writer_append(w, header, sizeof(header));
+	w->mid = flags & TRACE_BEGINS_MID;
+	w->offset = TRACE_HEADER_SIZE;
+	ret = write_header(w, w->mid ? TRACE_VERSION : TRACE_PLAIN);
 	if (ret) {
 		error_set(err, ret, "%s", w->err.text);
 		unlink(trace_writer_path(w));
@@ -203,13 +234,50 @@ static int writer_list(struct trace_writer *w, const struct trace_chunk *chunk)
 	return 0;
 }
 
-/* Events and digests are small beside the time it takes to make them; blobs are large and often packed already. */
+/* Events and digests are small beside the time it takes to make them; blobs and pages are large. */
 static int level_of(u32 type)
 {
-	return type == TRACE_BLOB ? 3 : 9;
+	return type == TRACE_BLOB || type == TRACE_PAGES ? 3 : 9;
 }
 
-static int write_chunk(struct trace_writer *w, u32 type, u64 position, u64 key, const void *data, size_t len)
+static bool for_checkpoints(u32 type)
+{
+	return type == TRACE_PAGES || type == TRACE_CHECKPOINT;
+}
+
+/* Appends a chunk whose payload stands in w->out behind the room for its header. */
+static int put_chunk(struct trace_writer *w, struct trace_chunk *chunk)
+{
+	u32 type = chunk->type;
+	int ret = 0;
+
+	if (for_checkpoints(type) && w->version < TRACE_VERSION)
+		ret = write_header(w, TRACE_VERSION);
+	if (for_checkpoints(type) && w->mid)
+		chunk->flags |= TRACE_MUST;
+	if (type == TRACE_PAGES)
+		chunk->key = w->pages;
+	chunk->offset = w->offset;
+	chunk_header_encode(w->out.data, chunk, w->out.data + TRACE_CHUNK_SIZE);
+	if (!ret && type != TRACE_INDEX)
+		ret = writer_list(w, chunk);
+	if (ret)
+		return ret;
+	ret = writer_append(w, w->out.data, TRACE_CHUNK_SIZE + chunk->stored);
+	if (ret) {
+		w->count -= type != TRACE_INDEX;
+		return ret;
+	}
+	w->stream += trace_in_stream(type);
+	if (type == TRACE_PAGES)
+		w->pages += chunk->raw / TRACE_PAGE_SIZE;
+	if (type == TRACE_EVENTS || type == TRACE_CONSOLE || type == TRACE_END ||
+	    (chunk->position && type != TRACE_PAGES))
+		w->usable = true;
+	return 0;
+}
+
+int trace_write_keyed(struct trace_writer *w, u32 type, u64 position, u64 key, const void *data, size_t len)
 {
 	struct trace_chunk chunk = {.type = type, .position = position, .key = key, .raw = (u32)len};
 	size_t bound = ZSTD_compressBound(len), packed;
@@ -234,24 +302,36 @@ static int write_chunk(struct trace_writer *w, u32 type, u64 position, u64 key, 
 			memcpy(payload, data, len);
 		chunk.stored = (u32)len;
 	}
-	chunk.offset = w->offset;
-	chunk_header_encode(w->out.data, &chunk, payload);
-	if (type != TRACE_INDEX) {
-		ret = writer_list(w, &chunk);
-		if (ret)
-			return ret;
-	}
-	ret = writer_append(w, w->out.data, TRACE_CHUNK_SIZE + chunk.stored);
-	if (ret && type != TRACE_INDEX)
-		w->count--;
-	if (!ret && (type == TRACE_EVENTS || type == TRACE_CONSOLE || type == TRACE_END || position))
-		w->usable = true;
-	return ret;
+	return put_chunk(w, &chunk);
 }
 
 int trace_write(struct trace_writer *w, u32 type, u64 position, const void *data, size_t len)
 {
-	return write_chunk(w, type, position, 0, data, len);
+	return trace_write_keyed(w, type, position, 0, data, len);
+}
+
+int trace_copy(struct trace_writer *w, struct trace_reader *r, size_t i, struct error *err)
+{
+	struct trace_chunk chunk = {0};
+	int ret;
+
+	if (w->code)
+		return error_set(err, w->code, "%s", w->err.text);
+	ret = chunk_load(r, i, err);
+	if (ret)
+		return ret;
+	chunk = r->chunk[i];
+	chunk.flags &= ~TRACE_MUST;
+	w->out.len = 0;
+	ret = trace_buf_reserve(&w->out, TRACE_CHUNK_SIZE + chunk.stored);
+	if (ret)
+		ret = writer_fail(w, ret);
+	else {
+		if (chunk.stored)
+			memcpy(w->out.data + TRACE_CHUNK_SIZE, r->in.data, chunk.stored);
+		ret = put_chunk(w, &chunk);
+	}
+	return ret ? error_set(err, ret, "%s", w->err.text) : 0;
 }
 
 static int write_part(struct trace_writer *w, const char *name, const struct trace_digest *digest, u64 total,
@@ -274,7 +354,7 @@ static int write_part(struct trace_writer *w, const char *name, const struct tra
 	if (len)
 		memcpy(p, data, len);
 	p += len;
-	return write_chunk(w, TRACE_BLOB, 0, trace_digest_key(digest), w->raw.data, (size_t)(p - w->raw.data));
+	return trace_write_keyed(w, TRACE_BLOB, 0, trace_digest_key(digest), w->raw.data, (size_t)(p - w->raw.data));
 }
 
 /* 1: already there. 0: now listed. */
@@ -342,6 +422,20 @@ static int writer_finish(struct trace_writer *w)
 		return ret;
 	trailer_encode(out, &trailer, w->offset);
 	return writer_append(w, out, sizeof(out));
+}
+
+int trace_writer_move(struct trace_writer *w, const char *path)
+{
+	char *to = strdup(path);
+
+	if (!to)
+		return -ENOMEM;
+	if (w->partial)
+		free(w->path);
+	else
+		w->partial = w->path;
+	w->path = to;
+	return 0;
 }
 
 int trace_writer_close(struct trace_writer *w, struct error *err)

@@ -55,7 +55,7 @@ static void build(struct trace_buf *file, const u8 *data, size_t len)
 	struct trailer trailer = {0};
 	size_t used;
 
-	file_header_encode(head);
+	file_header_encode(head, 1, 1);
 	trace_buf_add(file, head, sizeof(head));
 	while ((used = build_chunk(file, data, len))) {
 		data += used;

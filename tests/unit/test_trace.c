@@ -279,7 +279,7 @@ static void write_chunk(const struct trace_chunk *c, const void *payload, size_t
 
 	memcpy(copy, payload, len);
 	chunk.offset = TRACE_HEADER_SIZE;
-	file_header_encode(start);
+	file_header_encode(start, 1, 1);
 	if (c->stored > 0x1000000)
 		chunk.stored = 0; /* the checksum of so much isn't worth making: encode, then put the length in */
 	chunk_header_encode(head, &chunk, copy);
