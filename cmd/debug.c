@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "cmd/cmd.h"
+#include "gdbstub/monitor.h"
 #include "gdbstub/server.h"
 
 static struct gdb_server *volatile serving;
@@ -21,15 +22,24 @@ int debug_serve(struct timeline *tl, const struct options *o, bool run_detached,
 	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 	struct gdb_server_options options = {
 	    .address = o->gdb_address,
-	    .stub = {.version = VMDBG_VERSION},
+	    .stub = {.commands = monitor_commands,
+		     .version = VMDBG_VERSION,
+		     .explain = monitor_explain,
+		     .client_gone = monitor_client_gone},
 	    .run_detached = run_detached,
 	};
 	struct sigaction sa = {.sa_handler = on_signal}, before[ARRAY_SIZE(signals)];
-	struct gdb_server *server = gdb_server_open(timeline_target(tl), &options, err);
+	struct gdb_server *server;
 	int ret;
 
-	if (!server)
+	options.stub.opaque = monitor_new(timeline_target(tl));
+	if (!options.stub.opaque)
+		return error_set(err, -ENOMEM, "no memory");
+	server = gdb_server_open(timeline_target(tl), &options, err);
+	if (!server) {
+		monitor_free(options.stub.opaque);
 		return -EINVAL;
+	}
 	serving = server;
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		sigaction(signals[i], &sa, &before[i]);
@@ -42,5 +52,6 @@ int debug_serve(struct timeline *tl, const struct options *o, bool run_detached,
 		sigaction(signals[i], &before[i], NULL);
 	serving = NULL;
 	gdb_server_close(server);
+	monitor_free(options.stub.opaque);
 	return ret < 0 ? ret : 0;
 }
