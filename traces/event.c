@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "traces/event.h"
+#include "traces/trace.h"
 #include "traces/wire.h"
 
 enum {
@@ -385,6 +386,39 @@ int event_next(struct event_decoder *dec, struct event *ev)
 	}
 	dec->p = w.p;
 	return 1;
+}
+
+int event_chunk_cut(struct trace_buf *out, const u8 *data, size_t len, u64 position, u64 items, u64 done)
+{
+	struct event_decoder *dec = malloc(sizeof(*dec));
+	u8 run[2 + VARINT_MAX], *end = run;
+	const u8 *stop;
+	struct event ev;
+	int ret = 1;
+
+	if (!dec)
+		return -ENOMEM;
+	event_decoder_init(dec, data, len, position);
+	while (ret == 1 && items--)
+		ret = event_next(dec, &ev);
+	stop = dec->p;
+	if (ret == 1 && done) {
+		ret = event_next(dec, &ev);
+		if (ret == 1 && ev.count <= done)
+			ret = 0;
+	}
+	free(dec);
+	if (ret != 1)
+		return -EBADMSG;
+	/* Only SAME and ALT can be repeated, and their operation is all there is of them. */
+	if (done)
+		*end++ = *stop;
+	if (done > 1) {
+		*end++ = OP_REPEAT;
+		end = put_varint(end, done - 1);
+	}
+	ret = trace_buf_add(out, data, (size_t)(stop - data));
+	return ret ? ret : trace_buf_add(out, run, (size_t)(end - run));
 }
 
 /* --- words --- */

@@ -112,6 +112,12 @@ void event_decoder_init(struct event_decoder *dec, const u8 *data, size_t len, u
 /* 1: *@ev is the next event; 0: the chunk is over; -EBADMSG: not well-formed. */
 int event_next(struct event_decoder *dec, struct event *ev);
 
+/* Makes the chunk (@data, @len, @position) one of its first @items events (each run of reads counting as one) and @done
+ * reads of the next, which must be a run of more than that: appends to *@out. Places in it stay as they were. -EBADMSG: it
+ * isn't well-formed or has fewer; -ENOMEM. */
+struct trace_buf;
+int event_chunk_cut(struct trace_buf *out, const u8 *data, size_t len, u64 position, u64 items, u64 done);
+
 static inline bool event_is_async(const struct event *ev)
 {
 	return ev->type >= EVENT_INTERRUPT;
