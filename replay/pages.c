@@ -121,6 +121,19 @@ u64 pages_gpa(const struct pages *p, u64 n)
 	return mem->slot[i].gpa + (n << PAGE_SHIFT);
 }
 
+u64 pages_number(const struct pages *p, u64 gpa)
+{
+	const struct memory *mem = &p->m->mem;
+	u64 first = 0;
+
+	for (unsigned i = 0; i < mem->count; i++) {
+		if (gpa - mem->slot[i].gpa < mem->slot[i].size)
+			return first + ((gpa - mem->slot[i].gpa) >> PAGE_SHIFT);
+		first += mem->slot[i].size >> PAGE_SHIFT;
+	}
+	return p->total;
+}
+
 /* The first touched page of @slot from @n on and before @end; @end when there is none. */
 static u64 next_touched(const struct memory_slot *slot, u64 n, u64 end)
 {
@@ -178,12 +191,14 @@ static struct leaf *own_leaf(struct pages *p, struct page_image *image, u64 n)
 	return leaf;
 }
 
-static int store_page(struct pages *p, struct page_image *image, u64 n, const u8 *data)
+int page_image_set(struct pages *p, struct page_image *image, u64 n, const u8 *data)
 {
 	const u8 *old = page_image_get(image, n);
 	struct page *page = NULL;
 	struct leaf *leaf;
 
+	if (!data)
+		data = zeros;
 	if (!memcmp(data, old ? old : zeros, PAGE_SIZE))
 		return 0;
 	leaf = own_leaf(p, image, n / LEAF_PAGES);
@@ -201,25 +216,35 @@ static int store_page(struct pages *p, struct page_image *image, u64 n, const u8
 	return 0;
 }
 
-int pages_take(struct pages *p, struct page_image **out)
+int page_image_begin(struct pages *p, struct page_image *from, struct page_image **out)
 {
-	const struct memory *mem = &p->m->mem;
 	struct page_image *image = image_new(p);
-	u64 first = 0;
 
 	if (!image)
 		return -ENOMEM;
-	for (u64 i = 0; i < image->nr_leaves; i++) {
-		image->leaf[i] = p->base->leaf[i];
+	for (u64 i = 0; from && i < image->nr_leaves; i++) {
+		image->leaf[i] = from->leaf[i];
 		if (image->leaf[i])
 			image->leaf[i]->refs++;
 	}
+	*out = image;
+	return 0;
+}
+
+int pages_take(struct pages *p, struct page_image **out)
+{
+	const struct memory *mem = &p->m->mem;
+	struct page_image *image;
+	u64 first = 0;
+
+	if (page_image_begin(p, p->base, &image))
+		return -ENOMEM;
 	for (unsigned i = 0; i < mem->count; i++) {
 		const struct memory_slot *slot = &mem->slot[i];
 		u64 pages = slot->size >> PAGE_SHIFT;
 
 		for (u64 n = next_touched(slot, 0, pages); n < pages; n = next_touched(slot, n + 1, pages)) {
-			if (store_page(p, image, first + n, slot->host + (n << PAGE_SHIFT))) {
+			if (page_image_set(p, image, first + n, slot->host + (n << PAGE_SHIFT))) {
 				page_image_put(p, image);
 				return -ENOMEM;
 			}

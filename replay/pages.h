@@ -30,9 +30,15 @@ int pages_take(struct pages *p, struct page_image **out);
 void pages_restore(struct pages *p, struct page_image *image);
 void page_image_put(struct pages *p, struct page_image *image);
 
+/* An image made page by page: as @from (NULL: all zeros), but for what page_image_set() sets. */
+int page_image_begin(struct pages *p, struct page_image *from, struct page_image **out);
+/* @data: PAGE_SIZE; NULL: zeros. -ENOMEM. Only while nobody else has the image. */
+int page_image_set(struct pages *p, struct page_image *image, u64 n, const u8 *data);
+
 /* Page @n (in slot order) of an image, or NULL when it is all zeros. */
 const u8 *page_image_get(const struct page_image *image, u64 n);
-/* Its guest-physical address. */
+/* Its guest-physical address, and back; p->total: that is no RAM. */
 u64 pages_gpa(const struct pages *p, u64 n);
+u64 pages_number(const struct pages *p, u64 gpa);
 
 #endif

@@ -213,6 +213,47 @@ int block_write(struct block *block, u64 sector, u64 count, const void *buf)
 	return 0;
 }
 
+static int compare_numbers(const void *a, const void *b)
+{
+	u64 x = *(const u64 *)a, y = *(const u64 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+void block_list(const struct block *block, u64 *out)
+{
+	size_t n = 0;
+
+	for (u64 i = 0; i < block->nr_buckets; i++)
+		for (const struct block_chunk *c = block->bucket[i]; c; c = c->next)
+			out[n++] = c->number;
+	if (n)
+		qsort(out, n, sizeof(*out), compare_numbers);
+}
+
+const u8 *block_chunk(const struct block *block, u64 number)
+{
+	const struct block_chunk *c = find(block, number);
+
+	return c ? c->data->bytes : NULL;
+}
+
+int block_set_chunk(struct block *block, u64 number, const u8 *bytes)
+{
+	struct block_chunk *c = find(block, number);
+	struct block_data *data = new_data(NULL);
+
+	if (!data)
+		return -ENOMEM;
+	memcpy(data->bytes, bytes, sizeof(data->bytes));
+	if (c) {
+		data_put(c->data);
+		c->data = data;
+		return 0;
+	}
+	return add_chunk(block, number, data) ? 0 : -ENOMEM;
+}
+
 int block_copy(struct block *to, const struct block *from)
 {
 	block_free(to);

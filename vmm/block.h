@@ -33,6 +33,12 @@ void block_free(struct block *block);
 int block_read(struct block *block, u64 sector, u64 count, void *buf);
 int block_write(struct block *block, u64 sector, u64 count, const void *buf);
 
+/* What was written, chunk by chunk: the numbers in ascending order (@out has room for nr_chunks), the BLOCK_CHUNK bytes of
+ * one (NULL: not written), and writing one as a whole. */
+void block_list(const struct block *block, u64 *out);
+const u8 *block_chunk(const struct block *block, u64 number);
+int block_set_chunk(struct block *block, u64 number, const u8 *bytes);
+
 /* Makes @to, over the same base, hold what was written to @from: for checkpoints. Contents are shared until one of the
  * two is written to. Cost: an allocation for each chunk written. -ENOMEM leaves @to with a part. */
 int block_copy(struct block *to, const struct block *from);
