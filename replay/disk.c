@@ -157,6 +157,7 @@ fail:
 
 int disk_record(struct disk *disk, struct trace_writer *w, const u64 *position)
 {
+	free(disk->logged);
 	disk->logged = calloc(1, disk->bytes / TRACE_BLOCK / 8 + 1);
 	if (!disk->logged)
 		return -ENOMEM;
@@ -183,6 +184,31 @@ static int by_block(const void *a, const void *b)
 	const struct where *x = a, *y = b;
 
 	return x->block < y->block ? -1 : x->block > y->block;
+}
+
+/* Blocks that stand several times are the same; should they not be, the first one counts. */
+static int by_block_and_place(const void *a, const void *b)
+{
+	const struct where *x = a, *y = b;
+
+	if (x->block != y->block)
+		return by_block(x, y);
+	if (x->chunk != y->chunk)
+		return x->chunk < y->chunk ? -1 : 1;
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+static void sort_blocks(struct disk *disk)
+{
+	size_t n = 0;
+
+	if (!disk->count)
+		return;
+	qsort(disk->where, disk->count, sizeof(*disk->where), by_block_and_place);
+	for (size_t i = 0; i < disk->count; i++)
+		if (!n || disk->where[i].block != disk->where[n - 1].block)
+			disk->where[n++] = disk->where[i];
+	disk->count = n;
 }
 
 static int read_trace(void *opaque, u64 offset, void *buf, size_t len)
@@ -262,8 +288,7 @@ int disk_from_trace(struct disk **out, struct trace_reader *r, u64 sectors, stru
 		disk_free(disk);
 		return ret;
 	}
-	if (disk->count)
-		qsort(disk->where, disk->count, sizeof(*disk->where), by_block);
+	sort_blocks(disk);
 	*out = disk;
 	return 0;
 }

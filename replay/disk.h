@@ -22,7 +22,8 @@ const struct block_backend *disk_backend(const struct disk *disk);
 const struct trace_digest *disk_digest(const struct disk *disk); /* of an opened image */
 const char *disk_name(const struct disk *disk);                  /* its base name */
 
-/* From now on blocks read for the first time go to @w; @position is the machine's, for chunk headers. */
+/* From now on blocks read for the first time go to @w; @position is the machine's, for chunk headers. Once more with the next
+ * file of a flight recorder (after disk_flush()): what is read again is then stored again. -ENOMEM. */
 int disk_record(struct disk *disk, struct trace_writer *w, const u64 *position);
 /* Writes out the blocks held back; to be called before the events that used them are written. */
 int disk_flush(struct disk *disk);
