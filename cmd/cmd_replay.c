@@ -7,21 +7,15 @@
 #include "cmd/cmd.h"
 #include "cmd/debug.h"
 #include "cmd/disasm.h"
-#include "cmd/engines.h"
 #include "cmd/figures.h"
 #include "cmd/guest.h"
 #include "cmd/junit.h"
-#include "replay/session.h"
+#include "cmd/playback.h"
 
 struct replay {
 	struct options o;
-	struct trace_reader *reader;
-	struct session session;
-	struct machine *m;
-	struct replayer *replayer;
+	struct playback p;
 	struct guest guest;
-	bool started; /* guest is set up */
-	char *what;
 	enum replay_result result;
 	enum machine_end end; /* the guest's, as far as the replay went; END_NONE: not reached */
 	u32 end_code;
@@ -32,48 +26,31 @@ struct replay {
 
 static int set_up(struct replay *r)
 {
-	const struct options *o = &r->o;
-	int rc = trace_open(&r->reader, o->file, 0, &r->err);
+	int rc = playback_open(&r->p, &r->o, &r->err);
 
 	if (!rc)
-		rc = session_load(&r->session, r->reader, o->kernel, o->initrd, o->disk, &r->err);
-	if (rc == -EBADMSG && r->reader && r->reader->state != TRACE_WHOLE) {
-		error_set(&r->err, -EBADMSG, "%s: %s: nothing of it can be replayed", o->file, r->reader->damage.text);
-		return -EBADMSG;
-	}
+		rc = guest_init(&r->guest, r->p.m, &r->o, true, &r->err);
 	if (!rc)
-		rc = engine_choose(o->engine, &r->session.config.engine, &r->err);
-	if (!rc)
-		rc = machine_create(&r->m, &r->session.config, &r->err);
-	if (!rc)
-		rc = boot_load(r->m, &r->session.boot, &r->what, &r->err);
-	if (!rc)
-		rc = replayer_create(&r->replayer, r->reader, r->m, &r->session, &r->err);
-	if (!rc)
-		rc = guest_init(&r->guest, r->m, &r->o, true, &r->err);
-	if (!rc) {
-		r->started = true;
-		r->guest.replayer = r->replayer;
-	}
+		r->guest.replayer = r->p.replayer;
 	return rc;
 }
 
 static void note_end(struct replay *r)
 {
-	const struct end_record *recorded = replayer_end(r->replayer);
+	const struct end_record *recorded = replayer_end(r->p.replayer);
 
 	if (r->result == REPLAY_EQUAL && recorded) {
 		r->end = recorded->reason;
 		r->end_code = recorded->code;
-	} else if (r->m->end < END_UNTIL) {
-		r->end = r->m->end;
-		r->end_code = r->m->end_code;
+	} else if (r->p.m->end < END_UNTIL) {
+		r->end = r->p.m->end;
+		r->end_code = r->p.m->end_code;
 	}
 }
 
 static void make_report(struct replay *r)
 {
-	const struct divergence *d = replayer_divergence(r->replayer);
+	const struct divergence *d = replayer_divergence(r->p.replayer);
 	size_t len;
 	FILE *f;
 
@@ -83,7 +60,7 @@ static void make_report(struct replay *r)
 	f = open_memstream(&r->report, &len);
 	if (!f)
 		return;
-	divergence_print(d, f, disasm_print, r->m);
+	divergence_print(d, f, disasm_print, r->p.m);
 	fclose(f);
 }
 
@@ -118,7 +95,7 @@ static int judge(struct replay *r)
 		make_report(r);
 		return STATUS_DIVERGED;
 	case REPLAY_CUT:
-		snprintf(r->text, sizeof(r->text), "%s: %s", r->o.file, replayer_damage(r->replayer)->text);
+		snprintf(r->text, sizeof(r->text), "%s: %s", r->o.file, replayer_damage(r->p.replayer)->text);
 		return STATUS_DAMAGED;
 	case REPLAY_EQUAL:
 	case REPLAY_STOPPED:
@@ -175,7 +152,7 @@ static void print_summary(const struct replay *r, int status)
 	    "vmdbg: %s: %s: %s instructions, %s of guest time, %s events, in %.1f s (%.1f MIPS); %s, at RIP 0x%llx\n",
 	    r->o.file, r->result == REPLAY_EQUAL ? "equal to the recording" : "stopped early, equal so far",
 	    format_count(a, f->insns), format_ns(b, f->guest_ns), format_count(c, f->events), f->seconds,
-	    figures_mips(f), how_it_ended(r), (unsigned long long)r->m->vcpu[0]->regs.rip);
+	    figures_mips(f), how_it_ended(r), (unsigned long long)r->p.m->vcpu[0]->regs.rip);
 }
 
 static int print_json(const struct replay *r, int status)
@@ -187,10 +164,10 @@ static int print_json(const struct replay *r, int status)
 	json_object_set_new(j, "exit_status", json_integer(status));
 	json_object_set_new(j, "end", json_string(machine_end_name(r->end)));
 	json_object_set_new(j, "end_code", json_integer(r->end_code));
-	if (r->m)
-		json_object_set_new(j, "rip", json_sprintf("0x%llx", (unsigned long long)r->m->vcpu[0]->regs.rip));
-	if (r->what)
-		json_object_set_new(j, "kernel", figures_json_text(r->what));
+	if (r->p.m)
+		json_object_set_new(j, "rip", json_sprintf("0x%llx", (unsigned long long)r->p.m->vcpu[0]->regs.rip));
+	if (r->p.what)
+		json_object_set_new(j, "kernel", figures_json_text(r->p.what));
 	if (r->text[0])
 		json_object_set_new(j, "message", figures_json_text(r->text));
 	if (r->report)
@@ -223,7 +200,7 @@ static int run(struct replay *r)
 	int status;
 
 	guest_run(&r->guest); /* why it came back is in the result */
-	r->result = replayer_finish(r->replayer);
+	r->result = replayer_finish(r->p.replayer);
 	note_end(r);
 	guest_figures(&r->guest);
 	status = judge(r);
@@ -238,7 +215,7 @@ static int run(struct replay *r)
 static int debug(struct replay *r)
 {
 	struct timeline_config config = {
-	    .m = r->m, .replayer = r->replayer, .reader = r->reader, .memory = r->o.checkpoint_memory};
+	    .m = r->p.m, .replayer = r->p.replayer, .reader = r->p.reader, .memory = r->o.checkpoint_memory};
 	struct timeline *tl = NULL;
 	struct error console = {""};
 	int rc = timeline_create(&tl, &config, &r->err);
@@ -277,14 +254,8 @@ static int replay(struct replay *r)
 
 static void release(struct replay *r)
 {
-	if (r->replayer)
-		replayer_free(r->replayer);
-	machine_free(r->m);
-	session_free(&r->session);
-	if (r->reader)
-		trace_close(r->reader);
+	playback_close(&r->p);
 	options_free(&r->o);
-	free(r->what);
 	free(r->report);
 }
 
@@ -297,7 +268,7 @@ static int run_replay(int argc, char **argv)
 		complain("no memory");
 		return STATUS_FAULT;
 	}
-	session_init(&r->session);
+	session_init(&r->p.session);
 	/* Not even the report of an error may be written over an input. */
 	if (options_parse(&r->o, OPT_REPLAY, "TRACE", argc, argv, &r->err) ||
 	    (!r->o.help && options_check_outputs(&r->o, &r->err))) {

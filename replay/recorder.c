@@ -18,6 +18,8 @@
 
 #include "replay/digest.h"
 #include "replay/landmark.h"
+#include "replay/ring.h"
+#include "replay/stored.h"
 #include "traces/event.h"
 #include "traces/record.h"
 
@@ -50,7 +52,7 @@ struct recorder {
 	u64 writes;
 	u64 last_io; /* position of the instruction that last touched a device */
 	u64 events, console_bytes;
-	u64 next_digest, next_chunk, next_input, next_sample;
+	u64 next_digest, next_chunk, next_input, next_sample, next_checkpoint;
 	u64 host_start, last_flush; /* host ns */
 	u64 paused_at;              /* host ns; 0: running */
 	u8 input[EVENT_INPUT_MAX];  /* read from the host, not yet taken by the guest */
@@ -60,6 +62,10 @@ struct recorder {
 	struct console_line line;
 	struct memory_digest memory;
 	u8 *image;
+	bool checkpoints; /* the trace gets some: */
+	struct checkpoints points;
+	struct checkpoint *last_point; /* the last one in this file */
+	struct checkpoint_put put;
 	int code; /* sticky */
 	struct error err;
 };
@@ -80,7 +86,11 @@ static int fail(struct recorder *r, int code, const char *what)
 
 static int write_chunk(struct recorder *r, u32 type, u64 at, const void *data, size_t len)
 {
-	int ret = trace_write(r->w, type, at, data, len);
+	int ret;
+
+	if (r->code)
+		return r->code;
+	ret = trace_write(r->w, type, at, data, len);
 
 	return ret ? fail(r, ret, trace_writer_error(r->w)->text) : 0;
 }
@@ -191,6 +201,66 @@ static int take_digest(struct recorder *r, u8 flags)
 		ret = write_chunk(r, TRACE_DIGESTS, rec.position, buf.data, buf.len);
 	trace_buf_free(&buf);
 	return ret;
+}
+
+/* --- checkpoints --- */
+
+static int store_checkpoint(struct recorder *r)
+{
+	struct replayer_place place = {.writes = r->writes, .settled_at = ~0ull};
+	struct checkpoint *cp;
+	struct error err = {""};
+	int ret = flush_all(r);
+
+	if (ret)
+		return ret;
+	place.events = r->events;
+	place.stream = (struct stream_place){.chunk = trace_writer_stream(r->w), .item = STREAM_AFTER};
+	ret = checkpoint_make(&r->points, &place, &cp);
+	if (ret)
+		return fail(r, ret, "out of memory");
+	ret = checkpoint_store(&r->points, cp, r->last_point, r->console_bytes, &r->put, &err);
+	checkpoint_free(&r->points, r->last_point);
+	r->last_point = cp;
+	return ret ? fail(r, ret, err.text) : 0;
+}
+
+/* The flight recorder's next file begins here. */
+static int roll(struct recorder *r)
+{
+	struct error err = {""};
+	int ret = flush_all(r);
+
+	if (!ret && (ret = ring_roll(r->config.ring, &err)))
+		fail(r, ret, err.text);
+	if (ret) {
+		r->w = NULL;
+		return ret;
+	}
+	r->w = ring_writer(r->config.ring);
+	if (r->config.disk && disk_record(r->config.disk, r->w, &r->m->vcpu[0]->insns))
+		return fail(r, -ENOMEM, "out of memory");
+	checkpoint_put_free(&r->put);
+	checkpoint_put_init(&r->put, r->w);
+	checkpoint_free(&r->points, r->last_point);
+	r->last_point = NULL;
+	return store_checkpoint(r);
+}
+
+/* At a position at which nothing has happened yet. */
+static void look_after_checkpoints(struct recorder *r, u64 at)
+{
+	if (vcpu_deliveries(r->m->vcpu[0]))
+		return;
+	if (r->config.ring && at >= r->next_chunk && ring_full(r->config.ring)) {
+		roll(r);
+	} else if (at >= r->next_checkpoint) {
+		store_checkpoint(r);
+	} else {
+		return;
+	}
+	if (r->config.checkpoint_every)
+		r->next_checkpoint = at - at % r->config.checkpoint_every + r->config.checkpoint_every;
 }
 
 /* --- time and input of the host --- */
@@ -321,7 +391,7 @@ static void record_interrupt(void *ctx, struct vcpu *vcpu, enum irq_kind kind, u
 static u64 record_next_stop(void *ctx)
 {
 	const struct recorder *r = ctx;
-	u64 stop = min64(r->next_chunk, r->next_digest);
+	u64 stop = min64(min64(r->next_chunk, r->next_digest), r->next_checkpoint);
 
 	if (has_input(r))
 		stop = min64(stop, r->next_input);
@@ -353,6 +423,10 @@ static int record_boundary(void *ctx, struct machine *m)
 	struct recorder *r = ctx;
 	u64 at = position(r);
 
+	if (r->code)
+		return r->code;
+	if (r->checkpoints)
+		look_after_checkpoints(r, at);
 	if (r->code)
 		return r->code;
 	if (at >= r->next_chunk) {
@@ -427,6 +501,27 @@ static const struct nondet_ops record_ops = {
 
 /* --- life --- */
 
+static int begin_checkpoints(struct recorder *r, u64 at)
+{
+	const u64 every = r->config.checkpoint_every;
+
+	r->next_checkpoint = every ? step_after(at, every) : ~0ull;
+	r->checkpoints = every || r->config.ring;
+	if (!r->checkpoints)
+		return 0;
+	checkpoint_put_init(&r->put, r->w);
+	return checkpoints_init(&r->points, r->m, ~0ull);
+}
+
+static void take_origin(struct recorder *r, const struct recorder_origin *origin)
+{
+	r->writes = origin->writes;
+	r->events = origin->events;
+	r->console_bytes = origin->console;
+	r->memory = *origin->memory;
+	*origin->memory = (struct memory_digest){0};
+}
+
 int recorder_create(struct recorder **out, struct trace_writer *w, struct machine *m,
 		    const struct recorder_config *config, struct error *err)
 {
@@ -453,7 +548,10 @@ int recorder_create(struct recorder **out, struct trace_writer *w, struct machin
 	r->next_sample = at;
 	r->host_start = raw_ns() - clock_now(&m->clock);
 	r->image = malloc(register_image_size(m));
-	if (!r->image || event_encoder_init(&r->enc) || memory_digest_init(&r->memory, m)) {
+	if (config->origin)
+		take_origin(r, config->origin);
+	if (!r->image || event_encoder_init(&r->enc) || begin_checkpoints(r, at) ||
+	    (!config->origin && memory_digest_init(&r->memory, m))) {
 		recorder_free(r);
 		return error_set(err, -ENOMEM, "out of memory");
 	}
@@ -471,6 +569,11 @@ void recorder_free(struct recorder *r)
 	event_encoder_free(&r->enc);
 	trace_buf_free(&r->console);
 	memory_digest_free(&r->memory);
+	if (r->checkpoints) {
+		checkpoint_put_free(&r->put);
+		checkpoint_free(&r->points, r->last_point);
+		checkpoints_free(&r->points);
+	}
 	free(r->image);
 	free(r);
 }
@@ -627,6 +730,6 @@ struct recorder_stats recorder_stats(const struct recorder *r)
 	return (struct recorder_stats){
 	    .events = r->events + (r->open ? r->enc.events : 0),
 	    .writes = r->writes,
-	    .bytes = trace_writer_size(r->w),
+	    .bytes = r->w ? trace_writer_size(r->w) : 0,
 	};
 }

@@ -21,18 +21,31 @@
 #include "vmm/machine.h"
 
 struct recorder;
+struct recorder_origin;
+struct ring;
 
 struct recorder_config {
 	int input_fd; /* raw bytes for the guest, e.g. stdin; -1: none. Not closed */
 	enum input_source input_source;
 	struct disk *disk; /* the machine's, when its blocks are kept in the trace; or NULL */
+	/* A recording that goes on from where a replay is: what the trace has by then. NULL: the machine is about to start. */
+	const struct recorder_origin *origin;
+	/* Keep only the last stretch: @w is ring_writer(ring). NULL: keep all. */
+	struct ring *ring;
+	u64 checkpoint_every; /* instructions between checkpoints in the trace; 0: none, but for the ring's */
 	/* In instructions; 0: the default. */
 	u64 digest_every; /* 64 Mi */
 	u64 chunk_every;  /* 16 Mi: a killed recorder loses no more than this */
 	u64 input_every;  /* 1 Mi: how often input is looked for */
 };
 
-/* Takes over m->nondet. The machine is loaded and about to start. -ENOMEM. */
+struct recorder_origin {
+	u64 writes; /* running digest of device writes */
+	u64 events, console;
+	struct memory_digest *memory; /* up to date but for pages flagged dirty; emptied, the recorder has it then */
+};
+
+/* Takes over m->nondet. The machine is loaded and about to start, or where the replay of its origin is. -ENOMEM. */
 int recorder_create(struct recorder **r, struct trace_writer *w, struct machine *m,
 		    const struct recorder_config *config, struct error *err);
 void recorder_free(struct recorder *r);

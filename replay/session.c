@@ -214,6 +214,8 @@ static int describe(const struct session *s, unsigned flags, struct trace_buf *t
 					     (unsigned long long)disk_backend(s->disk)->sectors, disk_name(s->disk));
 		bad = bad || trace_text_add(t, "disk-blocks", flags & SESSION_EMBED_NONE ? "none" : "read");
 	}
+	if (flags & SESSION_BEGIN_CHECKPOINT)
+		bad = bad || trace_text_add(t, "begin", "checkpoint");
 	bad = bad || trace_text_add(t, "registers", layout);
 	free(layout);
 	return bad ? -ENOMEM : 0;
@@ -232,7 +234,7 @@ static int save_file(struct trace_writer *w, const struct boot_file *file, bool 
 
 int session_save(const struct session *s, struct trace_writer *w, unsigned flags, struct error *err)
 {
-	bool embed = !(flags & SESSION_EMBED_NONE);
+	bool embed = !(flags & (SESSION_EMBED_NONE | SESSION_NAME_FILES));
 	struct trace_buf text = {0};
 	int ret = describe(s, flags, &text);
 
@@ -368,9 +370,9 @@ static int load_given(struct boot_file *file, char **name, u8 **data, const char
 	return *name ? 0 : error_set(err, -ENOMEM, "out of memory");
 }
 
-/* @what: the key in the description. *@given: a path, or NULL. */
+/* @what: the key in the description. *@given: a path, or NULL. @needed: it may not be missing. */
 static int load_file(struct trace_reader *r, const struct description *d, const char *what, const char *given,
-		     struct boot_file *file, char **name, u8 **data)
+		     bool needed, struct boot_file *file, char **name, u8 **data)
 {
 	char *line = trace_text_get(d->data, d->len, what, 0);
 	struct trace_digest digest;
@@ -394,6 +396,8 @@ static int load_file(struct trace_reader *r, const struct description *d, const 
 		free(blob.data);
 		return load_given(file, name, data, given, what, &digest, blob.name, d->err);
 	}
+	if (blob.name_only && !needed)
+		return 0;
 	if (blob.name_only)
 		return error_set(d->err, -ENOENT,
 				 "the trace does not hold its %s, '%s' (digest %s): give the file with --%s", what,
@@ -445,20 +449,23 @@ static int load_disk(struct session *s, struct trace_reader *r, const struct des
 static int load_all(struct session *s, struct trace_reader *r, const struct description *d, const char *kernel,
 		    const char *initrd, const char *disk)
 {
+	char *begin = trace_text_get(d->data, d->len, "begin", 0);
 	int ret = load_config(s, d);
 
+	s->mid = begin && !strcmp(begin, "checkpoint");
+	free(begin);
 	if (!ret)
 		ret = load_boot(s, d);
 	if (!ret)
 		ret = load_disk(s, r, d, disk);
 	if (ret)
 		return ret;
-	ret = load_file(r, d, "kernel", kernel, &s->boot.kernel, &s->kernel_name, &s->kernel_data);
+	ret = load_file(r, d, "kernel", kernel, !s->mid, &s->boot.kernel, &s->kernel_name, &s->kernel_data);
 	if (ret == -ENOENT && !d->err->text[0])
 		return error_set(d->err, -EBADMSG, "the trace's machine description has no 'kernel'");
 	if (ret)
 		return ret;
-	ret = load_file(r, d, "initrd", initrd, &s->boot.initrd, &s->initrd_name, &s->initrd_data);
+	ret = load_file(r, d, "initrd", initrd, !s->mid, &s->boot.initrd, &s->initrd_name, &s->initrd_data);
 	if (ret == -ENOENT && !d->err->text[0])
 		return initrd ? error_set(d->err, -EINVAL, "the trace was recorded without an initrd") : 0;
 	return ret;

@@ -14,6 +14,7 @@ struct session {
 	struct boot_spec boot;        /* its pointers point to the memory below, or to the caller's */
 	/* From a trace: */
 	char *engine_name; /* which engine recorded */
+	bool mid;          /* it begins at its first checkpoint: nothing is to be booted, and files may be missing */
 	bool msr_logged;   /* reads of machine MSRs are in the log */
 	char *registers;   /* layout of register images, session_register_layout() */
 	/* owned */
@@ -34,7 +35,9 @@ int session_set_initrd(struct session *s, const char *path, struct error *err);
 int session_set_disk(struct session *s, const char *path, struct error *err);
 int session_set_append(struct session *s, const char *append, struct error *err);
 
-#define SESSION_EMBED_NONE 1u /* kernel, initrd and disk only by digest and name */
+#define SESSION_EMBED_NONE       1u /* kernel, initrd and disk only by digest and name */
+#define SESSION_NAME_FILES       2u /* kernel and initrd only by digest and name */
+#define SESSION_BEGIN_CHECKPOINT 4u /* the trace begins at its first checkpoint: a replay doesn't need the files */
 
 /* Writes machine description and blobs: the first chunks of a trace. Needs config (with engine) and boot. */
 int session_save(const struct session *s, struct trace_writer *w, unsigned flags, struct error *err);

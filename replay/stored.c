@@ -168,8 +168,9 @@ int checkpoint_fetch(struct checkpoints *c, struct checkpoint_file *file, size_t
 	if (!ret)
 		ret = page_image_begin(&c->pages, NULL, &f.cp->ram);
 	if (!ret)
-		ret = checkpoint_file_load(file, i, CHECKPOINT_NONE, (MEMORY_HOLE_END + MEMORY_MAX) >> PAGE_SHIFT,
-					   &loader, &all, &why);
+		ret = checkpoint_file_load(file, i, CHECKPOINT_NONE,
+					   (pages_gpa(&c->pages, c->pages.total - 1) >> PAGE_SHIFT) + 1, &loader, &all,
+					   &why);
 	if (!ret && !all)
 		ret = -EBADMSG;
 	if (!ret)
@@ -181,4 +182,26 @@ int checkpoint_fetch(struct checkpoints *c, struct checkpoint_file *file, size_t
 		error_set(&why, ret, "the trace's checkpoint at position %llu isn't of this machine",
 			  (unsigned long long)file->entry[i].position);
 	return error_set(err, ret, "%s", why.text[0] ? why.text : strerror(-ret));
+}
+
+int checkpoint_begin(struct machine *m, struct replayer *rp, struct trace_reader *r, struct error *err)
+{
+	struct checkpoint_file file;
+	struct checkpoints c;
+	int ret = checkpoints_init(&c, m, ~0ull);
+
+	if (ret)
+		return error_set(err, ret, "no memory for a checkpoint");
+	ret = checkpoint_file_init(&file, r, err);
+	if (!ret && !file.count)
+		ret = error_set(err, -EBADMSG, "the trace has no checkpoint to begin at");
+	if (!ret)
+		ret = checkpoint_fetch(&c, &file, 0, err);
+	if (!ret && (ret = checkpoint_restore(&c, c.list[0])))
+		error_set(err, ret, "the trace's first checkpoint can't be restored");
+	if (!ret)
+		ret = replayer_restore(rp, &c.list[0]->replay, err);
+	checkpoint_file_free(&file);
+	checkpoints_free(&c);
+	return ret;
 }

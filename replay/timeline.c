@@ -143,11 +143,24 @@ static const struct checkpoint *before(const struct timeline *tl, u64 position)
 	return checkpoints_before(&tl->points, position);
 }
 
-const struct checkpoint *timeline_checkpoint_before(const struct timeline *tl, struct place place)
+/* The same, of those in the trace too: one that lies behind @floor is fetched from there. */
+static const struct checkpoint *fetch_before(struct timeline *tl, u64 position, u64 floor)
+{
+	const struct checkpoint *cp = before(tl, position);
+	size_t i = checkpoint_file_find(&tl->stored, position);
+
+	/* One that can't be used only costs time. */
+	if (i != CHECKPOINT_NONE && tl->stored.entry[i].position > max64(cp->position, floor) &&
+	    !checkpoint_fetch(&tl->points, &tl->stored, i, NULL))
+		return before(tl, position);
+	return cp;
+}
+
+const struct checkpoint *timeline_checkpoint_before(struct timeline *tl, struct place place)
 {
 	if (!place.deliveries && place.insns)
 		place.insns--;
-	return before(tl, place.insns);
+	return fetch_before(tl, place.insns, 0);
 }
 
 /* The next position in front of tl->near at which a checkpoint is wanted. */
@@ -352,7 +365,7 @@ int timeline_go(struct timeline *tl, struct place to)
 	ret = timeline_leave_live(tl);
 	if (ret)
 		return ret;
-	cp = before(tl, to.insns);
+	cp = fetch_before(tl, to.insns, place_compare(here, to) > 0 || tl->ended ? 0 : here.insns);
 	if (place_compare(here, to) > 0 || tl->ended || cp->position > here.insns) {
 		ret = timeline_restore(tl, cp);
 		if (ret)
@@ -401,6 +414,8 @@ int timeline_create(struct timeline **out, const struct timeline_config *config,
 	tl->live = tl->rec;
 	tl->clean = true;
 	stream_init(&tl->cursor, tl->reader);
+	/* What is wrong with checkpoints in the trace only costs time. */
+	checkpoint_file_init(&tl->stored, tl->reader, NULL);
 	ret = checkpoints_init(&tl->points, tl->m, config->memory ? config->memory : default_memory());
 	if (!ret) {
 		take(tl, false);
@@ -426,6 +441,7 @@ void timeline_free(struct timeline *tl)
 		tl->m->listener = tl->listener;
 	checkpoint_free(&tl->points, tl->edge);
 	checkpoints_free(&tl->points);
+	checkpoint_file_free(&tl->stored);
 	stream_free(&tl->cursor);
 	free(tl);
 }

@@ -3,7 +3,7 @@
 #ifndef REPLAY_TIMELINE_INTERNAL_H
 #define REPLAY_TIMELINE_INTERNAL_H
 
-#include "replay/checkpoint.h"
+#include "replay/stored.h"
 #include "replay/timeline.h"
 #include "vmm/machine.h"
 
@@ -35,6 +35,7 @@ struct timeline {
 	struct recorder *rec; /* NULL: the recording is over */
 	struct trace_reader *reader;
 	struct checkpoints points;
+	struct checkpoint_file stored;    /* those of the trace, fetched as they are needed */
 	struct machine_listener listener; /* whom guest output is for */
 	u64 furthest;                     /* position up to which it has been told */
 	volatile bool interrupted;
@@ -92,7 +93,7 @@ int timeline_go(struct timeline *tl, struct place to);
 /* The replayer has the machine from here on; nothing moves. */
 int timeline_leave_live(struct timeline *tl);
 /* The last checkpoint strictly before @place. */
-const struct checkpoint *timeline_checkpoint_before(const struct timeline *tl, struct place place);
+const struct checkpoint *timeline_checkpoint_before(struct timeline *tl, struct place place);
 /* How far the recording is replayed, or recorded, here and now. */
 int timeline_history_place(struct timeline *tl, struct replayer_place *place);
 /* One of here and now, for coming back; not in the list. */

@@ -333,6 +333,13 @@ static int seek(struct timeline *tl, const char *where, struct error *err)
 	}
 	if (!strncmp(where, "event:", 6) && parse_number(where + 6, &end, &n) && !*end)
 		return go_to_event(tl, n, err);
+	if (!strncmp(where, "checkpoint:", 11) && parse_number(where + 11, &end, &n) && !*end) {
+		if (!n || n > tl->stored.count)
+			return error_set(err, -EINVAL, "checkpoint:%llu: the trace has %zu checkpoints, counted from 1",
+					 (unsigned long long)n, tl->stored.count);
+		to.insns = tl->stored.entry[n - 1].position;
+		return go_to(tl, to, err);
+	}
 	if (parse_time(where, &n))
 		return go_to_time(tl, n, err);
 	if (parse_number(where, &end, &to.insns)) {

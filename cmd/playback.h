@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A trace made ready to be run again: what replay, branch and trace index begin with. */
+#ifndef CMD_PLAYBACK_H
+#define CMD_PLAYBACK_H
+
+#include "cmd/options.h"
+#include "replay/replayer.h"
+#include "replay/session.h"
+
+struct playback {
+	struct trace_reader *reader;
+	struct session session;
+	struct machine *m;
+	struct replayer *replayer;
+	char *what; /* the kernel in words; NULL: the trace begins amid its run */
+};
+
+/* Of o->file, on o->engine, with the files that o names for those that the trace names only. The machine stands where the
+ * trace begins. playback_close() in any case. */
+int playback_open(struct playback *p, const struct options *o, struct error *err);
+void playback_close(struct playback *p);
+
+#endif
