@@ -28,7 +28,7 @@ struct command {
 	int (*run)(int argc, char **argv); /* argv[0]: the command's name. Returns an exit status */
 };
 
-extern const struct command cmd_record, cmd_run, cmd_replay, cmd_trace, cmd_doctor;
+extern const struct command cmd_record, cmd_run, cmd_replay, cmd_trace, cmd_doctor, cmd_branch;
 
 /* "vmdbg: SENTENCE" on stderr. */
 void complain(const char *fmt, ...) PRINTF(1, 2);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vmdbg record, and vmdbg run, which is the same without a trace. */
+/* vmdbg record; vmdbg run, which is the same without a trace; and vmdbg branch, which begins amid another trace. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -13,6 +13,9 @@
 #include "cmd/engines.h"
 #include "cmd/figures.h"
 #include "cmd/guest.h"
+#include "cmd/playback.h"
+#include "replay/cut.h"
+#include "replay/ring.h"
 #include "replay/session.h"
 #include "traces/text.h"
 
@@ -20,6 +23,11 @@ struct recording {
 	struct options o;
 	struct session session;
 	struct machine *m;
+	struct playback from; /* branch: the trace; session and m are its */
+	struct replayer_place from_place;
+	u64 from_console;
+	struct memory_digest memory; /* of the replay, for the recorder */
+	struct ring *ring;           /* record --ring: writer is its */
 	struct guest guest;
 	struct trace_writer *writer; /* NULL: vmdbg run without --gdb */
 	struct recorder *recorder;
@@ -119,14 +127,64 @@ static int write_note(struct recording *r)
 	return rc;
 }
 
+static unsigned session_flags(const struct recording *r)
+{
+	return r->o.embed_none ? SESSION_EMBED_NONE : 0;
+}
+
+/* What every file of the flight recorder begins with. */
+static int write_ring_head(void *ctx, struct trace_writer *w, enum ring_head kind, struct error *err)
+{
+	static const unsigned flags[] = {
+	    [RING_START] = 0,
+	    [RING_MID] = SESSION_BEGIN_CHECKPOINT,
+	    [RING_MID_NAMES] = SESSION_BEGIN_CHECKPOINT | SESSION_NAME_FILES,
+	};
+	struct recording *r = ctx;
+
+	return session_save(&r->session, w, session_flags(r) | flags[kind], err);
+}
+
+static int create_trace(struct recording *r)
+{
+	const unsigned force = r->o.force ? TRACE_FORCE : 0;
+	struct ring_config ring = {
+	    .path = r->output, .size = r->o.ring, .force = r->o.force, .head = write_ring_head, .ctx = r};
+	struct cut cut = {
+	    .position = machine_position(r->m), .place = r->from_place.stream, .console = r->from_console};
+	int rc;
+
+	if (r->o.ring) {
+		rc = ring_create(&r->ring, &ring, &r->err);
+		r->writer = rc ? NULL : ring_writer(r->ring);
+		return rc;
+	}
+	if (r->from.reader) {
+		rc = trace_writer_create(&r->writer, r->output, force | trace_cut_flags(r->from.reader), &r->err);
+		return rc ? rc : trace_cut(r->from.reader, r->writer, &cut, &r->err);
+	}
+	rc = trace_writer_create(&r->writer, r->output, force, &r->err);
+	return rc ? rc : session_save(&r->session, r->writer, session_flags(r), &r->err);
+}
+
 static int start_trace(struct recording *r)
 {
-	struct recorder_config config = {.input_fd = guest_input_fd(&r->o), .input_source = INPUT_SERIAL0};
-	int rc = trace_writer_create(&r->writer, r->output, r->o.force ? TRACE_FORCE : 0, &r->err);
+	const struct recorder_origin origin = {
+	    .writes = r->from_place.writes,
+	    .events = r->from_place.events,
+	    .console = r->from_console,
+	    .memory = &r->memory,
+	};
+	struct recorder_config config = {
+	    .input_fd = guest_input_fd(&r->o),
+	    .input_source = INPUT_SERIAL0,
+	    .checkpoint_every = r->o.checkpoint_every,
+	    .origin = r->from.reader ? &origin : NULL,
+	};
+	int rc = create_trace(r);
 
-	if (!rc)
-		rc = session_save(&r->session, r->writer, r->o.embed_none ? SESSION_EMBED_NONE : 0, &r->err);
-	if (!rc)
+	config.ring = r->ring;
+	if (!rc && !r->from.reader)
 		rc = write_note(r);
 	if (!rc && r->session.disk && !r->o.embed_none) {
 		config.disk = r->session.disk;
@@ -142,6 +200,13 @@ static void abandon_trace(struct recording *r)
 {
 	char path[4096];
 
+	if (r->ring) {
+		if (ring_abandon(r->ring))
+			complain("what was recorded until then is in %s and %s.older", r->output, r->output);
+		r->ring = NULL;
+		r->writer = NULL;
+		return;
+	}
 	snprintf(path, sizeof(path), "%s", trace_writer_path(r->writer));
 	if (trace_writer_abandon(r->writer) == 1)
 		complain("what was recorded until then is in %s", path);
@@ -156,8 +221,13 @@ static int finish_trace(struct recording *r)
 	if (rc)
 		return rc;
 	guest_figures(&r->guest);
-	r->kept = strdup(trace_writer_path(r->writer));
-	rc = trace_writer_close(r->writer, &r->err);
+	if (r->ring) {
+		rc = ring_close(r->ring, &r->err);
+		r->ring = NULL;
+	} else {
+		r->kept = strdup(trace_writer_path(r->writer));
+		rc = trace_writer_close(r->writer, &r->err);
+	}
 	r->writer = NULL;
 	r->finished = !rc;
 	if (!rc && !stat(r->output, &st))
@@ -270,14 +340,70 @@ static int make_machine(struct recording *r)
 	return rc;
 }
 
-static int record(struct recording *r, bool with_trace)
+static void count_console(void *ctx, enum console_port port, const u8 *buf, size_t len)
 {
-	int status, rc = with_trace ? choose_output(r) : r->o.gdb ? choose_hidden_output(r) : 0;
+	struct recording *r = ctx;
+
+	r->from_console += len;
+}
+
+/* Replays to where the branch leaves the recording. */
+static int follow(struct recording *r)
+{
+	struct playback *p = &r->from;
+	struct timeline_config config = {
+	    .m = p->m, .replayer = p->replayer, .reader = p->reader, .memory = r->o.checkpoint_memory};
+	struct timeline *tl;
+	struct target *t;
+	int rc;
+
+	p->m->listener = (struct machine_listener){.console = count_console, .ctx = r};
+	rc = timeline_create(&tl, &config, &r->err);
+	if (rc)
+		return rc;
+	t = timeline_target(tl);
+	rc = t->ops->seek(t, r->o.at, &r->err);
+	if (!rc && (replayer_result(p->replayer) != REPLAY_RUNNING || p->m->end))
+		rc = error_set(&r->err, -EINVAL, "--at %s is the end of the recording: nothing can follow it", r->o.at);
+	if (!rc && vcpu_deliveries(p->m->vcpu[0]))
+		rc = error_set(&r->err, -EINVAL,
+			       "--at %s lies between an interrupt's delivery and its handler; take %llu or %llu",
+			       r->o.at, (unsigned long long)machine_position(p->m),
+			       (unsigned long long)machine_position(p->m) + 1);
+	replayer_save(p->replayer, &r->from_place);
+	timeline_free(tl);
+	return rc;
+}
+
+static int make_branch(struct recording *r)
+{
+	int rc;
+
+	if (!r->o.at || !r->output)
+		return error_set(&r->err, -EINVAL, "%s is missing; see vmdbg branch --help",
+				 !r->o.at ? "--at POSITION" : "-o FILE");
+	rc = playback_open(&r->from, &r->o, &r->err);
+	r->m = r->from.m;
+	/* The session's files stay where they are; both know of them until the end. */
+	r->session = r->from.session;
+	r->what = strdup(r->from.what ? r->from.what : "a recording");
+	if (!rc && !r->what)
+		rc = error_set(&r->err, -ENOMEM, "no memory");
+	if (!rc)
+		rc = follow(r);
+	if (!rc)
+		replayer_take_digest(r->from.replayer, &r->memory);
+	return rc;
+}
+
+static int record(struct recording *r, enum options_command which)
+{
+	int status, rc = which != OPT_RUN ? choose_output(r) : r->o.gdb ? choose_hidden_output(r) : 0;
 
 	if (!rc)
 		rc = options_check_outputs(&r->o, &r->err);
 	if (!rc)
-		rc = make_machine(r);
+		rc = which == OPT_BRANCH ? make_branch(r) : make_machine(r);
 	if (!rc && r->output)
 		rc = start_trace(r);
 	if (!rc)
@@ -304,8 +430,13 @@ static void release(struct recording *r)
 {
 	if (r->recorder)
 		recorder_free(r->recorder);
-	machine_free(r->m);
-	session_free(&r->session);
+	memory_digest_free(&r->memory);
+	if (r->from.reader) {
+		playback_close(&r->from);
+	} else {
+		machine_free(r->m);
+		session_free(&r->session);
+	}
 	options_free(&r->o);
 	remove_hidden_output(r);
 	free(r->output);
@@ -323,14 +454,14 @@ static int record_command(int argc, char **argv, const struct command *command, 
 		return STATUS_FAULT;
 	}
 	session_init(&r->session);
-	if (options_parse(&r->o, which, "KERNEL", argc, argv, &r->err)) {
+	if (options_parse(&r->o, which, which == OPT_BRANCH ? "TRACE" : "KERNEL", argc, argv, &r->err)) {
 		complain("%s", r->err.text);
 		status = STATUS_USAGE;
 	} else if (r->o.help) {
 		command_help(stdout, command, which);
 		status = STATUS_OK;
 	} else {
-		status = record(r, which == OPT_RECORD);
+		status = record(r, which);
 	}
 	release(r);
 	free(r);
@@ -345,6 +476,11 @@ static int run_record(int argc, char **argv)
 static int run_run(int argc, char **argv)
 {
 	return record_command(argc, argv, &cmd_run, OPT_RUN);
+}
+
+static int run_branch(int argc, char **argv)
+{
+	return record_command(argc, argv, &cmd_branch, OPT_BRANCH);
 }
 
 const struct command cmd_record = {
@@ -363,7 +499,9 @@ const struct command cmd_record = {
     .examples = "  vmdbg record ./kernel.elf                          # -> kernel.elf.vmt\n"
 		"  vmdbg record -o boot.vmt --initrd initrd.gz --append \"console=ttyS0 panic=-1\" vmlinuz\n"
 		"  vmdbg record -m 1G --until 'pattern:login:' --append console=ttyS0 vmlinuz\n"
-		"  vmdbg record --until insns:2G --quiet --json kernel.elf | jq .mips\n",
+		"  vmdbg record --until insns:2G --quiet --json kernel.elf | jq .mips\n"
+		"  vmdbg record --ring 256M --append console=ttyS0 vmlinuz    # keep only the last stretch\n"
+		"  vmdbg record --gdb ./kernel.elf                            # gdb: target remote :1234\n",
     .run = run_record,
 };
 
@@ -378,4 +516,18 @@ const struct command cmd_run = {
 		"  vmdbg run --append console=ttyS0 --initrd initrd.gz vmlinuz\n"
 		"  vmdbg run --flat 0x100000 boot.bin\n",
     .run = run_run,
+};
+
+const struct command cmd_branch = {
+    .name = "branch",
+    .summary = "go on from amid a recording, as a new one",
+    .usage = "usage: vmdbg branch [OPTIONS] --at POSITION TRACE -o NEW\n"
+	     "\n"
+	     "Replays TRACE up to POSITION, lets go of the recording there and records what the guest\n"
+	     "does from then on, with the input that it gets now. NEW holds both parts and is replayed\n"
+	     "like any trace. Exit statuses are those of vmdbg record.\n",
+    .examples = "  vmdbg branch --at 50% boot.vmt -o other.vmt\n"
+		"  vmdbg branch --at event:1000 --until insns:3G boot.vmt -o other.vmt\n"
+		"  vmdbg branch --at 812.5ms --gdb boot.vmt -o other.vmt\n",
+    .run = run_branch,
 };

@@ -72,6 +72,21 @@ out:
 	return status;
 }
 
+static const struct command cmd_index = {
+    .name = "trace index",
+    .usage = "usage: vmdbg trace index [OPTIONS] TRACE\n"
+	     "\n"
+	     "Replays TRACE and writes it anew with checkpoints, in its place unless -o names another,\n"
+	     "so that vmdbg replay --gdb --at end and other far places open at once.\n"
+	     "\n"
+	     "Exit status: 0; 8 the trace is damaged, or its replay differs; 130 interrupted, and the\n"
+	     "trace is as it was; 2 bad usage or input.\n",
+    .examples = "  vmdbg trace index boot.vmt\n"
+		"  vmdbg trace index --checkpoint-every 2s -o boot-indexed.vmt boot.vmt\n",
+};
+
+static int run_index(int argc, char **argv);
+
 static int run_trace(int argc, char **argv)
 {
 	static const char *const whats[] = {"info", "dump", "verify"};
@@ -84,11 +99,15 @@ static int run_trace(int argc, char **argv)
 		command_help(stdout, &cmd_trace, OPT_TRACE);
 		return STATUS_OK;
 	}
+	if (argc > 1 && !strcmp(argv[1], "index")) {
+		argv[1] = argv[0];
+		return run_index(argc - 1, argv + 1);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(whats); i++)
 		if (argc > 1 && !strcmp(argv[1], whats[i]))
 			what = whats[i];
 	if (!what) {
-		complain("vmdbg trace takes info, dump or verify%s%s%s; see vmdbg trace --help",
+		complain("vmdbg trace takes info, dump, verify or index%s%s%s; see vmdbg trace --help",
 			 argc > 1 ? ", not '" : "", argc > 1 ? argv[1] : "", argc > 1 ? "'" : "");
 		return STATUS_USAGE;
 	}
@@ -106,15 +125,39 @@ static int run_trace(int argc, char **argv)
 	return status;
 }
 
+static int run_index(int argc, char **argv)
+{
+	struct error err = {""};
+	struct options o;
+	int rc = options_parse(&o, OPT_INDEX, "TRACE", argc, argv, &err), status = STATUS_OK;
+
+	if (rc) {
+		complain("%s", err.text);
+		status = STATUS_USAGE;
+	} else if (o.help) {
+		command_help(stdout, &cmd_index, OPT_INDEX);
+	} else {
+		rc = trace_index(&o, &err);
+		if (rc)
+			status = complain_error(&err, rc);
+		if (rc == -EINTR)
+			status = STATUS_INTERRUPTED;
+	}
+	options_free(&o);
+	return status;
+}
+
 const struct command cmd_trace = {
     .name = "trace",
-    .summary = "show what is in a trace, or verify it",
+    .summary = "show what is in a trace, verify it, or give it checkpoints",
     .usage = "usage: vmdbg trace info|dump|verify [--json] TRACE\n"
+	     "       vmdbg trace index [OPTIONS] TRACE\n"
 	     "\n"
 	     "info    machine, kernel, end, and sizes by type of chunk\n"
 	     "dump    every event, console output, digest and blob, one a line, in file order; with --json\n"
 	     "        one object a line\n"
 	     "verify  reads every byte and checks it against its checksums and digests\n"
+	     "index   replays it once and adds checkpoints; see vmdbg trace index --help\n"
 	     "\n"
 	     "Exit status: 0; 8 the trace is damaged or cut off; 2 bad usage or input.\n",
     .examples = "  vmdbg trace info boot.vmt\n"

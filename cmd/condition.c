@@ -80,6 +80,19 @@ int parse_seconds(const char *text, u64 *ns)
 	return rc ? rc : *end ? -EINVAL : 0;
 }
 
+int parse_interval(const char *text, u64 *insns)
+{
+	const char *end;
+	int rc = parse_decimal(text, &end, 1000000000, insns);
+
+	if (!rc && !strcmp(end, "s"))
+		return 0;
+	rc = parse_decimal(text, &end, 1000000, insns);
+	if (!rc && !strcmp(end, "ms"))
+		return 0;
+	return parse_scaled(text, "KMG", 1000, 1, insns);
+}
+
 static int parse_pattern(struct condition *c, const char *re, struct error *err)
 {
 	char why[200];

@@ -35,6 +35,8 @@ int parse_number(const char *text, u64 max, u64 *value);
 int parse_count(const char *text, u64 *value);
 /* Sizes in bytes: a number with K, M, G or T (powers of 1024); a bare number is in MiB. */
 int parse_size(const char *text, u64 *value);
+/* Instructions, with K, M or G (thousands), or seconds of running at one a nanosecond ("5s", "200ms"). */
+int parse_interval(const char *text, u64 *insns);
 /* Seconds with at most 9 decimals, to ns. */
 int parse_seconds(const char *text, u64 *ns);
 

@@ -7,7 +7,9 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define RUNS (OPT_RECORD | OPT_RUN)
+#define RUNS    (OPT_RECORD | OPT_RUN)
+#define RECORDS (OPT_RECORD | OPT_BRANCH)
+#define REPLAYS (OPT_REPLAY | OPT_BRANCH | OPT_INDEX)
 
 struct option_row {
 	const char *name;
@@ -204,6 +206,25 @@ static int set_checkpoint_memory(struct options *o, const char *arg, struct erro
 	return 0;
 }
 
+static int set_checkpoint_every(struct options *o, const char *arg, struct error *err)
+{
+	if (parse_interval(arg, &o->checkpoint_every) || o->checkpoint_every < 1000000)
+		return error_set(
+		    err, -EINVAL,
+		    "--checkpoint-every: '%s' is neither a number of instructions, a million at least, nor "
+		    "a time; write for example 500M or 5s (of 10^9 instructions each)",
+		    arg);
+	return 0;
+}
+
+static int set_ring(struct options *o, const char *arg, struct error *err)
+{
+	if (parse_size(arg, &o->ring) || o->ring < 1 << 20)
+		return error_set(err, -EINVAL, "--ring: '%s' is not a size of at least 1M; write for example 256M",
+				 arg);
+	return 0;
+}
+
 static int set_force(struct options *o, const char *arg, struct error *err)
 {
 	o->force = true;
@@ -230,8 +251,10 @@ static int set_help(struct options *o, const char *arg, struct error *err)
 
 static const struct option_row rows[] = {
     {"output", 'o', OPT_RECORD, "FILE", "the trace to write (KERNEL's name with .vmt, in this folder)", set_output},
-    {"force", 0, OPT_RECORD, NULL, "replace an existing trace", set_force},
-    {"engine", 0, RUNS | OPT_REPLAY, "NAME", "auto, soft, kvm or vtx (auto)", set_engine},
+    {"output", 'o', OPT_BRANCH, "FILE", "the trace to write", set_output},
+    {"output", 'o', OPT_INDEX, "FILE", "write the indexed trace there, instead of in its place", set_output},
+    {"force", 0, RECORDS | OPT_INDEX, NULL, "replace an existing trace", set_force},
+    {"engine", 0, RUNS | REPLAYS, "NAME", "auto, soft, kvm or vtx (auto)", set_engine},
     {"memory", 'm', RUNS, "SIZE", "guest memory, with K, M or G (256M)", set_memory},
     {"smp", 0, RUNS, "N", "number of vCPUs (1)", set_smp},
     {"initrd", 0, RUNS, "FILE", "initramfs for Linux, first module for Multiboot", set_initrd},
@@ -241,23 +264,29 @@ static const struct option_row rows[] = {
     {"flat", 0, RUNS, "ADDRESS", "KERNEL is a flat binary: load and enter it there in 64-bit mode", set_flat},
     {"clock", 0, RUNS, "HOW", "virtual: time follows from instructions (default); host: real time", set_clock},
     {"date", 0, RUNS, "DATE", "the guest's date at power-on, UTC: now, @SECONDS, YYYY-MM-DD[THH:MM[:SS]]", set_date},
-    {"kernel", 0, OPT_REPLAY, "FILE", "the kernel, for a trace that names it only", set_kernel},
-    {"disk", 0, OPT_REPLAY, "FILE", "the disk image, for a trace that names it only", set_disk},
-    {"initrd", 0, OPT_REPLAY, "FILE", "the initrd, for a trace that names it only", set_initrd},
-    {"serial", 0, RUNS | OPT_REPLAY, "WHERE", "the guest's console: stdio (default), null or file:PATH", set_serial},
-    {"until", 0, RUNS | OPT_REPLAY, "COND", "stop at panic, exit, pattern:RE, insns:N or time:S (may repeat)",
-     set_until},
+    {"kernel", 0, REPLAYS, "FILE", "the kernel, for a trace that names it only", set_kernel},
+    {"disk", 0, REPLAYS, "FILE", "the disk image, for a trace that names it only", set_disk},
+    {"initrd", 0, REPLAYS, "FILE", "the initrd, for a trace that names it only", set_initrd},
+    {"serial", 0, RUNS | OPT_REPLAY | OPT_BRANCH, "WHERE", "the guest's console: stdio (default), null or file:PATH",
+     set_serial},
+    {"until", 0, RUNS | OPT_REPLAY | OPT_BRANCH, "COND",
+     "stop at panic, exit, pattern:RE, insns:N or time:S (may repeat)", set_until},
     {"expect", 0, OPT_REPLAY, "COND", "fail unless panic, exit:N or pattern:RE (may repeat: all)", set_expect},
     {"junit", 0, OPT_REPLAY, "FILE", "write the result as a JUnit XML test case", set_junit},
-    {"gdb", 0, RUNS | OPT_REPLAY, "[=WHERE]",
+    {"gdb", 0, RUNS | OPT_REPLAY | OPT_BRANCH, "[=WHERE]",
      "let GDB debug it, at ADDR:PORT, PORT or a Unix socket's path (127.0.0.1:1234)", set_gdb},
     {"at", 0, OPT_REPLAY, "POSITION", "with --gdb: where to begin, e.g. end, 50%, 12.5ms, event:N (start)", set_at},
-    {"checkpoint-memory", 0, RUNS | OPT_REPLAY, "SIZE",
+    {"at", 0, OPT_BRANCH, "POSITION", "where to leave the recording, e.g. 50%, 12.5ms, event:N, 123456789", set_at},
+    {"checkpoint-memory", 0, RUNS | OPT_REPLAY | OPT_BRANCH, "SIZE",
      "with --gdb: memory for going back (a quarter of this computer's)", set_checkpoint_memory},
+    {"checkpoint-every", 0, RECORDS, "INTERVAL",
+     "keep checkpoints in the trace, so that its end opens at once: 500M instructions, 5s", set_checkpoint_every},
+    {"checkpoint-every", 0, OPT_INDEX, "INTERVAL", "500M instructions, 5s (500M)", set_checkpoint_every},
+    {"ring", 0, OPT_RECORD, "SIZE", "flight recorder: keep only the last stretch, of about that many bytes", set_ring},
     {"embed", 0, OPT_RECORD, "WHAT", "all: keep kernel, initrd and disk blocks in the trace (default); none: name them",
      set_embed},
-    {"json", 0, RUNS | OPT_REPLAY | OPT_TRACE | OPT_DOCTOR, NULL, "results as JSON on stdout", set_json},
-    {"quiet", 'q', RUNS | OPT_REPLAY, NULL, "no status line, no summary; replay: no console either", set_quiet},
+    {"json", 0, RUNS | OPT_REPLAY | OPT_BRANCH | OPT_TRACE | OPT_DOCTOR, NULL, "results as JSON on stdout", set_json},
+    {"quiet", 'q', RUNS | REPLAYS, NULL, "no status line, no summary; replay: no console either", set_quiet},
     {"help", 'h', ~0u, NULL, "this text", set_help},
 };
 
@@ -329,14 +358,16 @@ static int take_operand(struct options *o, const char *what, int argc, char **ar
 }
 
 /* GDB has the machine: what would end a run or judge it has no place beside it. */
-static int check_gdb(const struct options *o, struct error *err)
+static int check_gdb(const struct options *o, enum options_command command, struct error *err)
 {
-	if (!o->gdb && o->at)
+	if (command == OPT_REPLAY && !o->gdb && o->at)
 		return error_set(err, -EINVAL, "--at goes with --gdb");
 	if (!o->gdb && o->checkpoint_memory)
 		return error_set(err, -EINVAL, "--checkpoint-memory goes with --gdb");
 	if (o->gdb && (o->nr_until || o->nr_expect || o->junit))
 		return error_set(err, -EINVAL, "--gdb doesn't go with --until, --expect or --junit");
+	if (o->gdb && (o->ring || (command != OPT_INDEX && o->checkpoint_every)))
+		return error_set(err, -EINVAL, "--gdb doesn't go with --ring or --checkpoint-every");
 	return 0;
 }
 
@@ -363,7 +394,7 @@ int options_parse(struct options *o, enum options_command command, const char *w
 		if (rc || o->help)
 			return rc;
 	}
-	rc = check_gdb(o, err);
+	rc = check_gdb(o, command, err);
 	return rc ? rc : take_operand(o, what, argc, argv, err);
 }
 

@@ -13,7 +13,15 @@
 
 #define OPTIONS_CONDITIONS 8
 
-enum options_command { OPT_RECORD = 1, OPT_RUN = 2, OPT_REPLAY = 4, OPT_TRACE = 8, OPT_DOCTOR = 16 };
+enum options_command {
+	OPT_RECORD = 1,
+	OPT_RUN = 2,
+	OPT_REPLAY = 4,
+	OPT_TRACE = 8,
+	OPT_DOCTOR = 16,
+	OPT_BRANCH = 32,
+	OPT_INDEX = 64
+};
 
 enum serial_kind { SERIAL_DEFAULT, SERIAL_STDIO, SERIAL_NULL, SERIAL_FILE };
 
@@ -43,6 +51,8 @@ struct options {
 	const char *gdb_address; /* NULL: the default */
 	const char *at;          /* a position */
 	u64 checkpoint_memory;   /* bytes; 0: the default */
+	u64 checkpoint_every;    /* instructions; 0: the default */
+	u64 ring;                /* bytes; 0: keep all */
 	bool help;
 };
 

@@ -5,12 +5,16 @@
 
 #include <stdio.h>
 
+#include "cmd/options.h"
 #include "traces/trace.h"
 
 /* Both print to stdout; @r may be cut off or damaged. 0, or a negative errno with a sentence when a chunk that is
  * listed can't be read. */
 int trace_info(struct trace_reader *r, const char *path, bool json, struct error *err);
 int trace_dump(struct trace_reader *r, bool json, struct error *err);
+
+/* Writes the trace of @o anew with checkpoints. -EINTR after a signal, with the trace as it was; others have a sentence. */
+int trace_index(const struct options *o, struct error *err);
 
 /* Bytes of a trace as printable text: others as \xNN (newline: \n). */
 void print_escaped(FILE *f, const void *bytes, size_t len);

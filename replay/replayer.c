@@ -660,6 +660,12 @@ void replayer_stop_at_event(struct replayer *rp, u64 events)
 	rp->stop_event = events;
 }
 
+void replayer_take_digest(struct replayer *rp, struct memory_digest *out)
+{
+	*out = *rp->memory;
+	*rp->memory = (struct memory_digest){0};
+}
+
 void replayer_follow(struct replayer *rp, u64 edge, struct memory_digest *digest)
 {
 	rp->following = true;

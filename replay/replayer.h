@@ -81,6 +81,9 @@ bool replayer_event_was_before(const struct replayer *rp);
 /* machine_interrupt() as soon as that many events have been met; 0: never. */
 void replayer_stop_at_event(struct replayer *rp, u64 events);
 
+/* Gives away what is known of the digest of memory, to who goes on with the machine; the replay is over then. */
+void replayer_take_digest(struct replayer *rp, struct memory_digest *out);
+
 /* The trace is still being recorded, on the same machine: it is whole up to position @edge, and nothing may be replayed
  * beyond. @digest: the recorder's, which both keep up to date. Once; later calls move the edge. */
 void replayer_follow(struct replayer *rp, u64 edge, struct memory_digest *digest);
