@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Debugging that the guest never notices: the same end, registers and
+ * memory, however a run is cut, watched, saved and continued. */
+#include <check.h>
+#include <errno.h>
+
+#include "probe_rig.h"
+
+/* --- a guest that does a bit of everything --- */
+
+#define ALIAS 0x300000 /* pages that come and go */
+#define IRQ   0x3f0000 /* an alias of the code's page, unmapped every round: interrupts fault at their handler */
+
+GUEST(
+    zoo, 64,
+    "mov al, 0x11; out 0x20, al; mov al, 0x20; out 0x21, al; mov al, 4; out 0x21, al; mov al, 1; out 0x21, al\n"
+    "mov al, 0xfe; out 0x21, al; mov al, 0x34; out 0x43, al; mov al, 7; out 0x40, al; xor eax, eax; out 0x40, al\n"
+    "fninit; mov ax, 0x28; ltr ax; sti; mov r15d, 100\n"
+    "zoo_round:\n"
+    /* stack and strings */
+    "push r15; push 0x1234; pop rax; add r12, rax; call zoo_sub; pop rax; mov rbp, rsp; enter 32, 3; leave\n"
+    "mov edi, 0x20ff0; mov ecx, 100; mov eax, r15d; rep stosb\n"
+    "mov esi, 0x20100; mov edi, 0x21f80; mov ecx, 64; rep movsq\n"
+    "mov esi, 0x20010; mov edi, 0x20011; mov ecx, 50; rep movsb\n"
+    "mov edi, 0x20000; mov ecx, 200; mov al, 0x77; repne scasb; add r12, rcx\n"
+    /* read-modify-write, also across a page */
+    "lock xadd [0x20040], rax; lock cmpxchg16b [0x20050]; bts [0x20060], r15; inc byte ptr [0x23fff]\n"
+    "add [0x23ffc], r12; xor [0x20070], eax\n"
+    "fxsave [0x20200]; movaps xmm0, [0x20200]; movups [0x22ff8], xmm0; fld1; fstp tbyte ptr [0x20501]\n"
+    /* faults */
+    "ud2; xor edx, edx; div edx; int 0x80; int3\n"
+    "mov rcx, r15; shl rcx, 12; add r12, [rcx + 0x300008]; mov [rcx + 0x300010], r12\n"
+    /* another page behind the same address, without a flush: the TLB's goes on to be used */
+    "mov qword ptr [0x4000 + 0x300 * 8 + r15 * 8], 0x21067; add r12, [rcx + 0x300018]; inc dword ptr [rcx + 0x300020]\n"
+    "test r15b, 7; jnz 1f; mov rax, cr3; mov cr3, rax; 1:\n"
+    "mov qword ptr [0x4000 + 0x3f0 * 8], 0; mov eax, 0x3f0000; invlpg [rax]\n"
+    /* code that is written */
+    "lea rax, [rip + zoo_imm + 1]; mov [rax], r15b; nop; zoo_imm: mov al, 0; add r12, rax\n"
+    /* single steps, a REP among them */
+    "pushfq; or qword ptr [rsp], 0x100; popfq; nop; mov ecx, 3; mov esi, 0x20000; mov edi, 0x20800; rep movsb; nop\n"
+    "pushfq; and qword ptr [rsp], -0x101; popfq\n"
+    "rdtsc; add r12, rax; mov eax, 0xfee00030; mov eax, [rax]; add r12, rax\n"
+    "mov ecx, 0xc0000102; mov eax, r15d; xor edx, edx; wrmsr; mov ecx, 0x1b; rdmsr; add r12, rax\n"
+    /* ring 3 and back */
+    "mov [0x20600], rsp; push 0x1b; push 0x9000; push 0x202; push 0x23; lea rax, [rip + zoo_user]; push rax; iretq\n"
+    "zoo_back: sti; test r15b, 3; jnz 2f; hlt; 2: dec r15d; jnz zoo_round; cli; hlt\n"
+    "zoo_sub: add r12, [rsp]; ret\n"
+    "zoo_user: push rax; pop rbx; mov ax, 0x1b; mov ds, ax; mov [0x20608], rbx; mov ecx, 20; 3: loop 3b; int 0x81\n"
+    "zoo_int81: mov rsp, [0x20600]; jmp zoo_back\n"
+    "zoo_skip2: add qword ptr [rsp], 2; inc r13; iretq\n"
+    "zoo_count: inc r13; iretq\n"
+    "zoo_db: inc r14; add r12, [rsp]; iretq\n"
+    "zoo_irq: push rax; inc qword ptr [0x20700]; add r12, [rsp + 8]; mov al, 0x20; out 0x20, al; pop rax; iretq\n"
+    "zoo_pf: push rax; push rcx; mov rax, cr2; shr rax, 12; mov ecx, 0x20007; cmp eax, 0x3f0; jne 4f\n"
+    "mov ecx, 0x10007; 4: mov [0x4000 + rax * 8], rcx; add r12, [rsp + 24]; pop rcx; pop rax; add rsp, 8; iretq\n");
+
+extern const u8 zoo_int81[], zoo_skip2[], zoo_count[], zoo_db[], zoo_irq[], zoo_pf[], zoo_round[], zoo_imm[],
+    zoo_user[];
+
+#define AT(base, label) (CODE + (u64)((label) - (base)))
+
+static struct machine *new_zoo(void)
+{
+	struct machine *m = rig64(zoo, zoo_end);
+
+	gate(m, X86_DE, AT(zoo, zoo_skip2), 0);
+	gate(m, X86_UD, AT(zoo, zoo_skip2), 0);
+	gate(m, X86_DB, AT(zoo, zoo_db), 0);
+	gate(m, X86_BP, AT(zoo, zoo_count), 3);
+	gate(m, X86_PF, AT(zoo, zoo_pf), 0);
+	gate(m, 0x20, IRQ + (zoo_irq - zoo), 0);
+	gate(m, 0x80, AT(zoo, zoo_count), 3);
+	gate(m, 0x81, AT(zoo, zoo_int81), 3);
+	for (u64 la = ALIAS; la < ALIAS + 0x100000; la += PAGE_SIZE)
+		*pte(m, la) = 0;
+	return m;
+}
+
+/* --- the whole guest --- */
+
+static u8 *image(const struct machine *m)
+{
+	u8 *p = malloc(machine_state_size(m));
+
+	ck_assert_ptr_nonnull(p);
+	machine_state_save(m, p);
+	return p;
+}
+
+static void ck_assert_same(struct machine *a, struct machine *b, const char *what)
+{
+	u8 *x = image(a), *y = image(b);
+	const u8 *m = ram(a, 0), *n = ram(b, 0);
+
+	ck_assert_msg(machine_position(a) == machine_position(b), "%s: %llu and %llu", what,
+		      (unsigned long long)machine_position(a), (unsigned long long)machine_position(b));
+	for (u64 at = 0; at < RAM; at += 8)
+		if (memcmp(m + at, n + at, 8))
+			ck_abort_msg("%s: memory at %#llx", what, (unsigned long long)at);
+	for (unsigned r = 0; r < GPR_COUNT; r++)
+		ck_assert_msg(a->vcpu[0]->regs.gpr[r] == b->vcpu[0]->regs.gpr[r], "%s: register %u", what, r);
+	ck_assert_msg(!memcmp(x, y, machine_state_size(a)), "%s: state", what);
+	ck_assert_int_eq(a->end, b->end);
+	free(x);
+	free(y);
+}
+
+/* A run without anything. */
+static struct machine *straight(void)
+{
+	struct machine *m = new_zoo();
+
+	ck_assert_int_eq(machine_run(m, ~0ull), 0);
+	ck_assert_int_eq(m->end, END_HALTED);
+	return m;
+}
+
+START_TEST(the_guest_does_what_it_is_for)
+{
+	struct machine *m = straight();
+	const struct x86_state *s = &m->vcpu[0]->regs;
+
+	ck_assert_uint_gt(machine_position(m), 10000);
+	ck_assert_uint_eq(s->gpr[R15], 0);
+	ck_assert_uint_eq(s->gpr[R13], 100 * 4);
+	ck_assert_uint_gt(s->gpr[R14], 100 * 8);
+	ck_assert_uint_gt(load64(ram(m, DATA + 0x700)), 10);
+	machine_free(m);
+}
+END_TEST
+
+static u32 seed;
+
+static u32 rnd(u32 below)
+{
+	seed = seed * 1664525 + 1013904223;
+	return (u32)((u64)(seed >> 4) * below >> 28);
+}
+
+/* Every place, one after the other. */
+START_TEST(stepping_makes_no_difference)
+{
+	struct machine *a = straight(), *m = new_zoo();
+	struct vcpu *v = m->vcpu[0];
+	unsigned deliveries = 0, second = 0;
+
+	v->stop_at_delivery = true;
+	while (!m->end) {
+		u64 insns = v->insns;
+		u32 delivered = vcpu_deliveries(v);
+
+		ck_assert_int_eq(machine_run(m, insns + 1), 0);
+		if (m->end)
+			break;
+		if (v->insns == insns) {
+			ck_assert_uint_eq(vcpu_deliveries(v), delivered + 1);
+			deliveries++;
+			second += delivered == 1;
+		} else {
+			ck_assert_uint_eq(v->insns, insns + 1);
+			ck_assert_uint_eq(vcpu_deliveries(v), 0);
+		}
+	}
+	/* #UD, #DE, #PF of each round, the steps, and every timer interrupt with the #PF of its handler */
+	ck_assert_uint_eq(deliveries,
+			  v->regs.gpr[R13] - 200 + v->regs.gpr[R14] + load64(ram(m, DATA + 0x700)) + 100 + second);
+	ck_assert_uint_gt(second, 10);
+	ck_assert_same(a, m, "stepped");
+	machine_free(a);
+	machine_free(m);
+}
+END_TEST
+
+/* Stopping at deliveries only: the same places as by stepping. */
+START_TEST(deliveries_are_where_steps_find_them)
+{
+	struct machine *a = new_zoo(), *b = new_zoo();
+
+	a->vcpu[0]->stop_at_delivery = b->vcpu[0]->stop_at_delivery = true;
+	while (!a->end) {
+		ck_assert_int_eq(machine_run(a, ~0ull), 0);
+		if (a->end)
+			break;
+		do
+			ck_assert_int_eq(machine_run(b, b->vcpu[0]->insns + 1), 0);
+		while (!vcpu_deliveries(b->vcpu[0]));
+		ck_assert_uint_eq(a->vcpu[0]->insns, b->vcpu[0]->insns);
+		ck_assert_uint_eq(vcpu_deliveries(a->vcpu[0]), vcpu_deliveries(b->vcpu[0]));
+		ck_assert_uint_eq(a->vcpu[0]->regs.rip, b->vcpu[0]->regs.rip);
+		ck_assert_uint_eq(a->vcpu[0]->regs.gpr[RSP], b->vcpu[0]->regs.gpr[RSP]);
+	}
+	machine_free(a);
+	machine_free(b);
+}
+END_TEST
+
+/* A breakpoint or watchpoint anywhere in what the guest uses. */
+static struct target_break random_break(void)
+{
+	static const u32 areas[] = {CODE, CODE,        CODE, DATA, DATA + 0x1000, DATA + 0x3000,  STACK - 0x1000,
+				    PT,   PT + 0x1800, IDT,  GDT,  TSS,           INNER - 0x1000, ALIAS,
+				    IRQ,  PML4,        PD};
+	struct target_break b = {.kind = (enum target_break_kind)rnd(5), .space = (enum target_space)rnd(2)};
+
+	b.addr = areas[rnd(ARRAY_SIZE(areas))] + rnd(rnd(2) ? 0x1000 : 0x280);
+	b.len = rnd(4) ? 1 + rnd(16) : rnd(20000);
+	if (b.kind == TARGET_BREAK_EXEC && rnd(2))
+		b.addr = CODE + rnd((u32)(zoo_end - zoo));
+	if (b.kind == TARGET_BREAK_EVENT) {
+		b.addr = rnd(TARGET_EVENT_COUNT);
+		b.len = rnd(3) ? TARGET_ANY : rnd(0x100);
+	}
+	return b;
+}
+
+static void put_random_breaks(struct machine *m, struct target_break *b, unsigned max)
+{
+	unsigned n = rnd(max + 1);
+
+	for (unsigned i = 0; i < n; i++)
+		b[i] = random_break();
+	set_breaks(m, b, n);
+}
+
+START_TEST(probes_make_no_difference)
+{
+	struct machine *a = straight();
+	u64 stops = 0;
+
+	for (seed = 1; seed <= 100; seed++) {
+		struct machine *m = new_zoo();
+		struct vcpu *v = m->vcpu[0];
+		struct target_break b[40];
+		u32 keep = seed;
+
+		put_random_breaks(m, b, seed % 3 ? 4 : ARRAY_SIZE(b));
+		while (!m->end) {
+			skip_here(v);
+			v->stop_at_delivery = !rnd(8);
+			ck_assert_int_eq(machine_run(m, v->insns + 1 + rnd(5000)), 0);
+			stops += v->probe.nr;
+			if (!rnd(50))
+				put_random_breaks(m, b, 4);
+			if (!rnd(20))
+				soft_engine.dirty_reset(v);
+		}
+		seed = keep;
+		ck_assert_same(a, m, "probed");
+		machine_free(m);
+	}
+	ck_assert_uint_gt(stops, 2000);
+	machine_free(a);
+}
+END_TEST
+
+/* Another machine in the state of @m, as a checkpoint makes it. */
+static struct machine *copy(struct machine *m)
+{
+	struct machine *c = new_zoo();
+	struct vcpu *v = m->vcpu[0], *w = c->vcpu[0];
+	size_t size = soft_engine.cache_size(v);
+	u8 *state = image(m), *cache = malloc(size + 1), *again = malloc(size + 1), *to = ram(c, 0);
+	const u8 *from = ram(m, 0);
+
+	/* What was written, by the flags. */
+	for (u64 n = 0; n < RAM >> PAGE_SHIFT; n++)
+		if (m->mem.slot[0].flags[n] & PAGE_TOUCHED) {
+			memcpy(to + (n << PAGE_SHIFT), from + (n << PAGE_SHIFT), PAGE_SIZE);
+			c->mem.slot[0].flags[n] |= PAGE_WRITTEN;
+		}
+	ck_assert_int_eq(machine_state_load(c, state, machine_state_size(m)), 0);
+	c->progress = m->progress;
+	w->delivered_at = v->delivered_at;
+	w->delivered = v->delivered;
+	ck_assert_uint_eq(soft_engine.cache_save(v, cache), size);
+	ck_assert_int_eq(soft_engine.cache_load(w, cache, size), 0);
+	ck_assert_uint_eq(soft_engine.cache_size(w), size);
+	ck_assert_uint_eq(soft_engine.cache_save(w, again), size);
+	ck_assert(!memcmp(cache, again, size));
+	free(state);
+	free(cache);
+	free(again);
+	return c;
+}
+
+START_TEST(saving_and_loading_makes_no_difference)
+{
+	struct machine *a = straight();
+
+	for (seed = 1; seed <= 10; seed++) {
+		struct machine *m = new_zoo();
+		u32 keep = seed;
+
+		while (!m->end) {
+			struct machine *next;
+
+			m->vcpu[0]->stop_at_delivery = rnd(2);
+			ck_assert_int_eq(machine_run(m, m->vcpu[0]->insns + 1 + rnd(400)), 0);
+			if (m->end)
+				break;
+			next = copy(m);
+			machine_free(m);
+			m = next;
+		}
+		seed = keep;
+		ck_assert_same(a, m, "saved and loaded");
+		machine_free(m);
+	}
+	machine_free(a);
+}
+END_TEST
+
+/* Page flags that are cleared between runs name every page that changed. */
+START_TEST(written_pages_are_flagged)
+{
+	struct machine *m = new_zoo();
+	u8 *old = malloc(RAM), *now = ram(m, 0), *flags = m->mem.slot[0].flags;
+	unsigned clean = 0;
+
+	for (unsigned round = 0; !m->end; round++) {
+		u8 bit = round & 1 ? PAGE_TOUCHED : PAGE_DIRTY;
+
+		soft_engine.dirty_reset(m->vcpu[0]);
+		for (u64 n = 0; n < RAM >> PAGE_SHIFT; n++)
+			flags[n] &= (u8)~bit;
+		memcpy(old, now, RAM);
+		ck_assert_int_eq(machine_run(m, m->vcpu[0]->insns + 500), 0);
+		for (u64 n = 0; n < RAM; n += PAGE_SIZE) {
+			bool flagged = flags[n >> PAGE_SHIFT] & bit;
+
+			if (!flagged && memcmp(old + n, now + n, PAGE_SIZE))
+				ck_abort_msg("page %#llx", (unsigned long long)n);
+			clean += !flagged;
+		}
+	}
+	ck_assert_uint_gt(clean, 10000);
+	free(old);
+	machine_free(m);
+}
+END_TEST
+
+/* The guest of these tests would notice a TLB that was lost. */
+START_TEST(without_the_tlb_the_guest_would_notice)
+{
+	struct machine *a = straight(), *m = new_zoo();
+
+	while (!m->end) {
+		ck_assert_int_eq(machine_run(m, m->vcpu[0]->insns + 50), 0);
+		ck_assert_int_eq(soft_engine.cache_load(m->vcpu[0], NULL, 0), 0);
+	}
+	ck_assert_uint_ne(a->vcpu[0]->regs.gpr[R12], m->vcpu[0]->regs.gpr[R12]);
+	machine_free(a);
+	machine_free(m);
+}
+END_TEST
+
+START_TEST(a_broken_tlb_is_refused_or_harmless)
+{
+	struct machine *m = new_zoo();
+	struct vcpu *v = m->vcpu[0];
+	unsigned refused = 0, taken = 0;
+	size_t size;
+	u8 *cache;
+
+	ck_assert_int_eq(machine_run(m, 5000), 0);
+	size = soft_engine.cache_size(v);
+	ck_assert_uint_ge(size, 16 * 8);
+	cache = malloc(size + 32);
+	for (seed = 1; seed < 1000; seed++) {
+		u32 keep = seed;
+
+		soft_engine.cache_save(v, cache);
+		for (unsigned n = 1 + rnd(3); n--;)
+			cache[rnd((u32)size)] ^= 1 << rnd(8);
+		struct machine *c = copy(m);
+		int ret = soft_engine.cache_load(c->vcpu[0], cache, size);
+
+		if (ret) {
+			ck_assert_int_eq(ret, -EINVAL);
+			ck_assert_uint_eq(soft_engine.cache_size(c->vcpu[0]), 0);
+			refused++;
+		} else {
+			taken++;
+		}
+		ck_assert_int_eq(machine_run(c, 8000), 0);
+		machine_free(c);
+		seed = keep;
+	}
+	ck_assert_uint_gt(refused, 100);
+	ck_assert_uint_gt(taken, 100);
+	soft_engine.cache_save(v, cache);
+	ck_assert_int_eq(soft_engine.cache_load(v, cache, size - 1), -EINVAL);
+	memcpy(cache + 16, cache, 16);
+	ck_assert_int_eq(soft_engine.cache_load(v, cache, 32), -EINVAL); /* twice the same */
+	free(cache);
+	machine_free(m);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("probe_run");
+	TCase *tc = tcase_create("probe_run");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_test(tc, the_guest_does_what_it_is_for);
+	tcase_add_test(tc, stepping_makes_no_difference);
+	tcase_add_test(tc, deliveries_are_where_steps_find_them);
+	tcase_add_test(tc, probes_make_no_difference);
+	tcase_add_test(tc, saving_and_loading_makes_no_difference);
+	tcase_add_test(tc, written_pages_are_flagged);
+	tcase_add_test(tc, without_the_tlb_the_guest_would_notice);
+	tcase_add_test(tc, a_broken_tlb_is_refused_or_harmless);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? 1 : 0;
+}
