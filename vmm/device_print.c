@@ -6,7 +6,7 @@
 #define ROW      16 /* bytes in a row of hex */
 #define ROWS_MAX 32 /* of one field; equal ones that follow each other are one */
 #define ELEMENTS 4  /* of an array in a row */
-#define NAME     20 /* columns */
+#define NAME     24 /* columns */
 
 static u64 load_uint(const u8 *p, unsigned size)
 {

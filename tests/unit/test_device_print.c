@@ -59,20 +59,20 @@ START_TEST(device_print)
 	ck_device(&m, NULL, "chip0        a chip\nempty        bare\n");
 	ck_device(&m, "empty", "empty: bare\n  no registers\n");
 	ck_device(&m, "chip0",
-		  "chip0: a chip\n  small               07\n"
-		  "  rows                [ 0] 0001 0002 0003 0004\n"
-		  "                      [ 4] 0005 fffe\n"
-		  "  bytes               0000  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n"
-		  "                      *\n"
-		  "                      0020  00 00 00 00 00 00 00 ab\n");
+		  "chip0: a chip\n  small                   07\n"
+		  "  rows                    [ 0] 0001 0002 0003 0004\n"
+		  "                          [ 4] 0005 fffe\n"
+		  "  bytes                   0000  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n"
+		  "                          *\n"
+		  "                          0020  00 00 00 00 00 00 00 ab\n");
 	ck_device(&m, "chip0",
 		  "01f0  1f 1f 1f 1f 1f 1f 1f 1f 1f 1f 1f 1f 1f 1f 1f 1f\n"
-		  "                      ... and 3584 bytes more\n"
-		  "  equal               0000  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n"
-		  "                      *\n                      0040\n");
-	ck_device(&m, "chip0", "  timer               off\n");
+		  "                          ... and 3584 bytes more\n"
+		  "  equal                   0000  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n"
+		  "                          *\n                          0040\n");
+	ck_device(&m, "chip0", "  timer                   off\n");
 	clock_timer_arm(&chip.timer, 123456);
-	ck_device(&m, "chip0", "  timer               due at 123456 ns, now 5 ns\n");
+	ck_device(&m, "chip0", "  timer                   due at 123456 ns, now 5 ns\n");
 	free(device_text(&m, "other", -ENOENT));
 }
 END_TEST
@@ -90,7 +90,7 @@ START_TEST(device_print_all)
 		ck_device(m, m->device[i]->id, m->device[i]->class->name);
 	}
 	ck_device(m, "pic", "  master.imr          ");
-	ck_device(m, "ioapic", "  rte                 [ 0] ");
+	ck_device(m, "ioapic", "  rte                     [ 0] ");
 	machine_free(m);
 }
 END_TEST
