@@ -26,6 +26,19 @@ static void decoder_init(ZydisDecoder *decoder, unsigned bits)
 		ZydisDecoderInit(decoder, ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
 }
 
+/* Numbers as GDB writes them. */
+static void formatter_init(ZydisFormatter *formatter)
+{
+	static const ZydisFormatterProperty paddings[] = {ZYDIS_FORMATTER_PROP_ADDR_PADDING_ABSOLUTE,
+							  ZYDIS_FORMATTER_PROP_DISP_PADDING,
+							  ZYDIS_FORMATTER_PROP_IMM_PADDING};
+
+	ZydisFormatterInit(formatter, ZYDIS_FORMATTER_STYLE_ATT);
+	ZydisFormatterSetProperty(formatter, ZYDIS_FORMATTER_PROP_HEX_UPPERCASE, ZYAN_FALSE);
+	for (size_t i = 0; i < ARRAY_SIZE(paddings); i++)
+		ZydisFormatterSetProperty(formatter, paddings[i], ZYDIS_PADDING_DISABLED);
+}
+
 unsigned disasm_line(FILE *f, unsigned bits, u64 address, u64 offset, const u8 *bytes, size_t len)
 {
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
@@ -40,7 +53,7 @@ unsigned disasm_line(FILE *f, unsigned bits, u64 address, u64 offset, const u8 *
 		return 0;
 	}
 	decoder_init(&decoder, bits);
-	ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_ATT);
+	formatter_init(&formatter);
 	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, len, &insn, operands))) {
 		fprintf(f, " %02x ... no instruction\n", bytes[0]);
 		return 0;

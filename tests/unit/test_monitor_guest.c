@@ -353,7 +353,7 @@ END_TEST
 START_TEST(disas)
 {
 	ck_has("disas", "=> 0000000000001000: 48 ff c0  inc %rax\n   0000000000001003: 48 89 07  mov %rax, (%rdi)\n"
-			"   0000000000001006: 90  nop\n   0000000000001007: eb f7  jmp 0x0000000000001000\n");
+			"   0000000000001006: 90  nop\n   0000000000001007: eb f7  jmp 0x1000\n");
 	ck_says("disas rip+6 1", "   0000000000001006: 90  nop\n");
 	ck_says("disas 0x1000 2 32", "=> 0000000000001000: 48  dec %eax\n   0000000000001001: ff c0  inc %eax\n");
 	ck_says("disas 0x1001 1 16", "   0000000000001001: ff c0  inc %ax\n");
@@ -364,8 +364,8 @@ START_TEST(disas)
 	fake.state.cr0 = fake.state.efer = 0;
 	fake.state.seg[SEG_CS] = (struct x86_segment){.selector = 0x100, .base = 0x1000, .limit = 0xffff, .ar = 0x9b};
 	fake.state.rip = 7;
-	ck_says("disas 0x1007 1", "=> 0000000000001007: eb f7  jmp 0x0000\n");
-	ck_has("disas", "=> 0000000000001007: eb f7  jmp 0x0000\n");
+	ck_says("disas 0x1007 1", "=> 0000000000001007: eb f7  jmp 0x0\n");
+	ck_has("disas", "=> 0000000000001007: eb f7  jmp 0x0\n");
 }
 END_TEST
 
