@@ -181,7 +181,7 @@ static int print_dtable(struct call *c, const struct dtable *table)
 	int ret;
 
 	if (!table->entries)
-		return call_end(c) < 0 ? -EINVAL : call_fail(c, "The %s has no entries.", table->name);
+		return call_fail(c, "The %s has no entries.", table->name);
 	if (call_optional(c, "INDEX", 0, table->entries - 1, &index) < 0 || call_end(c) < 0)
 		return -EINVAL;
 	fprintf(c->out, "%s at 0x%llx, %u entries\n", table->name, (unsigned long long)table->base, table->entries);
@@ -278,7 +278,7 @@ int monitor_info_idt(void *opaque, struct target *t, unsigned vcpu, const char *
 	u64 vector = VECTORS;
 
 	if (!count)
-		return call_end(&c) < 0 ? -EINVAL : call_fail(&c, "The IDT has no entries.");
+		return call_fail(&c, "The IDT has no entries.");
 	if (call_optional(&c, "VECTOR", 0, count - 1, &vector) < 0 || call_end(&c) < 0)
 		return -EINVAL;
 	fprintf(out, "IDT at 0x%llx, %u vectors of %u bytes\n", (unsigned long long)regs->idtr.base, count,
