@@ -6,8 +6,9 @@
 #include <stdlib.h>
 
 #define LEN_MAX 0x10000
-#define STRIKES 2  /* the first interrupt may have been meant for an earlier run; a real one is repeated */
-#define SHOWN   64 /* bytes of a value */
+#define STRIKES 2 /* the first interrupt may have been meant for an earlier run; a real one is repeated */
+#define ROW     16
+#define ROWS    4 /* of a value, from the first byte written on */
 
 int monitor_extents(const struct call *c, u64 addr, u64 len, struct monitor_extent extents[MONITOR_EXTENTS])
 {
@@ -40,16 +41,17 @@ struct search {
 	u64 position;
 	char place[MONITOR_PLACE];
 	unsigned vcpu;
-	u8 before[SHOWN], after[SHOWN];
+	u64 first; /* offset of the first byte written */
+	u8 *before, *after;
 };
 
-/* The first bytes of the value as it is in memory now. */
-static int read_value(const struct search *s, u8 value[SHOWN])
+/* The bytes as they are in memory now. */
+static int read_value(const struct search *s, u8 *value)
 {
 	size_t done = 0;
 
-	for (int i = 0; i < s->nr_extents && done < SHOWN; i++) {
-		size_t n = min64(s->extents[i].len, SHOWN - done);
+	for (int i = 0; i < s->nr_extents; i++) {
+		size_t n = s->extents[i].len;
 
 		if (target_read(s->call.target, s->call.vcpu, TARGET_PHYSICAL, s->extents[i].addr, value + done, n) !=
 		    n)
@@ -82,7 +84,7 @@ static void run_back(struct search *s, const struct target_break *b, struct targ
 	}
 }
 
-static void note_write(struct search *s, const struct target_stop *stop)
+static void note_write(struct search *s, const struct monitor_extent *e, const struct target_stop *stop)
 {
 	char place[MONITOR_PLACE];
 
@@ -91,6 +93,9 @@ static void note_write(struct search *s, const struct target_stop *stop)
 		return;
 	s->found = true;
 	s->vcpu = stop->vcpu;
+	s->first = stop->addr >= e->addr && stop->addr - e->addr < e->len ? stop->addr - e->addr : 0;
+	for (const struct monitor_extent *before = s->extents; before < e; before++)
+		s->first += before->len;
 	memcpy(s->place, place, sizeof(place));
 }
 
@@ -107,7 +112,7 @@ static int search_extent(struct search *s, const struct monitor_extent *e)
 	t->ops->remove_break(t, &b);
 	switch (stop.reason) {
 	case TARGET_STOP_WATCH:
-		note_write(s, &stop);
+		note_write(s, e, &stop);
 		return 0;
 	case TARGET_STOP_BEGIN:
 		return 0;
@@ -132,7 +137,7 @@ static int search_all(struct search *s)
 
 static void print_value(const struct search *s, const char *name, const u8 *value)
 {
-	size_t shown = min64(s->len, SHOWN);
+	u64 from = s->first & ~(ROW - 1ull), to = min64(s->len, from + ROW * ROWS);
 
 	fprintf(s->call.out, "%-8s", name);
 	if (s->len <= 8) {
@@ -143,9 +148,13 @@ static void print_value(const struct search *s, const char *name, const u8 *valu
 			(unsigned long long)number);
 		return;
 	}
-	for (size_t i = 0; i < shown; i++)
-		fprintf(s->call.out, i && i % 16 == 0 ? "\n        %02x " : "%02x ", value[i]);
-	fputs(shown < s->len ? "...\n" : "\n", s->call.out);
+	for (u64 row = from; row < to; row += ROW) {
+		fprintf(s->call.out,
+			row == from ? "%016llx:" : "        %016llx:", (unsigned long long)(s->addr + row));
+		for (u64 i = row; i < min64(to, row + ROW); i++)
+			fprintf(s->call.out, " %02x", value[i]);
+		fputs(row + ROW >= to && to < s->len ? " ...\n" : "\n", s->call.out);
+	}
 }
 
 static void report(struct search *s)
@@ -164,32 +173,48 @@ static void report(struct search *s)
 	fprintf(c.out, "Standing before the write; `monitor seek %s` goes back.\n", s->origin);
 }
 
+/* From the present place to that of the write, or back again. */
+static int find(struct search *s)
+{
+	struct target *t = s->call.target;
+
+	s->nr_extents = monitor_extents(&s->call, s->addr, s->len, s->extents);
+	if (s->nr_extents < 0 || read_value(s, s->after) < 0)
+		return -EINVAL;
+	monitor_place(t, s->origin);
+	monitor_forget(s->call.monitor);
+	if (search_all(s) < 0) {
+		monitor_return(&s->call, s->origin);
+		return -EINVAL;
+	}
+	if (monitor_return(&s->call, s->found ? s->place : s->origin) < 0)
+		return -EINVAL;
+	if (s->found)
+		return read_value(s, s->before);
+	fprintf(s->call.out, "Nothing has written to these bytes since the beginning. Back at ");
+	monitor_say_when(&s->call);
+	print_value(s, "value", s->after);
+	return 0;
+}
+
 int monitor_lastwrite(void *opaque, struct target *t, unsigned vcpu, const char *args, FILE *out)
 {
 	struct search s = {.call = call_begin(opaque, t, vcpu, args, out), .len = 8};
+	u8 *values;
+	int ret;
 
 	if (call_range(&s.call, LEN_MAX, &s.addr, &s.len) < 0 || call_end(&s.call) < 0)
 		return -EINVAL;
 	if (!t->ops->reversible)
 		return call_fail(&s.call, "This target has no history to search.");
-	s.nr_extents = monitor_extents(&s.call, s.addr, s.len, s.extents);
-	if (s.nr_extents < 0 || read_value(&s, s.after) < 0)
-		return -EINVAL;
-	monitor_place(t, s.origin);
-	monitor_forget(s.call.monitor);
-	if (search_all(&s) < 0) {
-		monitor_return(&s.call, s.origin);
-		return -EINVAL;
-	}
-	if (monitor_return(&s.call, s.found ? s.place : s.origin) < 0)
-		return -EINVAL;
-	if (!s.found) {
-		fprintf(out, "Nothing has written to these bytes since the beginning. Back at ");
-		monitor_say_when(&s.call);
-		print_value(&s, "value", s.after);
-		return 0;
-	}
-	if (!read_value(&s, s.before))
+	values = calloc(2, s.len);
+	if (!values)
+		return call_fail(&s.call, "No memory for the values.");
+	s.before = values;
+	s.after = values + s.len;
+	ret = find(&s);
+	if (!ret && s.found)
 		report(&s);
-	return 0;
+	free(values);
+	return ret;
 }

@@ -246,7 +246,13 @@ START_TEST(lastwrite)
 	ck_has("lastwrite $rdi+7,1", "at 93\n");
 	ck_still("before  0x00 (0)\n");
 	ck_has("lastwrite 0x1ffa,32", "at 89\n");
-	ck_still("before  00 00 00 00 00 00 16 00 00 00 00 00 00 00 00 00 \n        00 ");
+	ck_still("before  0000000000001ffa: 00 00 00 00 00 00 16 00 00 00 00 00 00 00 00 00\n"
+		 "        000000000000200a: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n"
+		 "after   0000000000001ffa: 00 00 00 00 00 00 17 ");
+	/* Of many bytes those that were written. */
+	ck_has("lastwrite 0x1e08,4096", "at 85\n");
+	ck_still("before  0000000000001ff8: 00 00 00 00 00 00 00 00 15 00");
+	ck_still("        0000000000002028: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 ...\nafter ");
 	fake.ops.remove_break(&fake.target, &other);
 }
 END_TEST
