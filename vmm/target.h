@@ -81,7 +81,7 @@ struct target_resume {
 	enum target_direction direction;
 	enum target_resume_kind kind;
 	unsigned vcpu;
-	u64 start, end; /* TARGET_RANGE */
+	u64 start, end;                  /* TARGET_RANGE */
 	const struct target_break *only; /* no other breakpoint stops; NULL: all do */
 	/* TARGET_STEP, TARGET_RANGE: an interrupt handler entered on the way (not an exception's) is stepped into. Else it
 	 * is run through, either way, as if it took no instruction; breakpoints and watchpoints in it still stop. */
