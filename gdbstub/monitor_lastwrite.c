@@ -37,8 +37,7 @@ struct search {
 	int nr_extents;
 	char origin[MONITOR_PLACE];
 	/* The latest write found so far. */
-	bool found;
-	u64 position;
+	const struct monitor_extent *found;
 	char place[MONITOR_PLACE];
 	unsigned vcpu;
 	u64 first; /* offset of the first byte written */
@@ -71,17 +70,21 @@ static bool later(const char *a, const char *b)
 	return na != nb ? na > nb : strtoull(pa, NULL, 10) > strtoull(pb, NULL, 10);
 }
 
-static void run_back(struct search *s, const struct target_break *b, struct target_stop *stop)
+/* Runs to an access of @e. False: the target takes no more watchpoints. */
+static bool run_to(struct search *s, const struct monitor_extent *e, enum target_direction direction,
+		   struct target_stop *stop)
 {
+	struct target *t = s->call.target;
+	struct target_break b = {.kind = TARGET_BREAK_WRITE, .space = TARGET_PHYSICAL, .addr = e->addr, .len = e->len};
 	const struct target_resume how = {
-	    .direction = TARGET_BACKWARD, .kind = TARGET_CONTINUE, .vcpu = s->call.vcpu, .only = b};
+	    .direction = direction, .kind = TARGET_CONTINUE, .vcpu = s->call.vcpu, .only = &b};
 
-	for (unsigned strikes = 0; strikes < STRIKES; strikes++) {
-		*stop = (struct target_stop){0};
-		s->call.target->ops->resume(s->call.target, &how, stop);
-		if (stop->reason != TARGET_STOP_INTERRUPT)
-			return;
-	}
+	*stop = (struct target_stop){0};
+	if (t->ops->add_break(t, &b) < 0)
+		return false;
+	t->ops->resume(t, &how, stop);
+	t->ops->remove_break(t, &b);
+	return true;
 }
 
 static void note_write(struct search *s, const struct monitor_extent *e, const struct target_stop *stop)
@@ -91,25 +94,26 @@ static void note_write(struct search *s, const struct monitor_extent *e, const s
 	monitor_place(s->call.target, place);
 	if (s->found && !later(place, s->place))
 		return;
-	s->found = true;
-	s->vcpu = stop->vcpu;
+	s->found = e;
+	s->vcpu = stop->vcpu < s->call.target->ops->vcpus(s->call.target) ? stop->vcpu : 0;
 	s->first = stop->addr >= e->addr && stop->addr - e->addr < e->len ? stop->addr - e->addr : 0;
 	for (const struct monitor_extent *before = s->extents; before < e; before++)
 		s->first += before->len;
 	memcpy(s->place, place, sizeof(place));
 }
 
-/* Looks for the last write to one piece. 0, also when there is none; -1: said why, and nothing is certain. */
+/* Looks for the last write to one piece. 0, also when there is none; else it has said why nothing is certain, -EIO: and
+ * that it can't go back. The first interrupt may have been meant for an earlier run; a real one is repeated. */
 static int search_extent(struct search *s, const struct monitor_extent *e)
 {
-	struct target_break b = {.kind = TARGET_BREAK_WRITE, .space = TARGET_PHYSICAL, .addr = e->addr, .len = e->len};
-	struct target *t = s->call.target;
-	struct target_stop stop;
+	struct target_stop stop = {.reason = TARGET_STOP_INTERRUPT};
 
-	if (t->ops->add_break(t, &b) < 0)
-		return call_fail(&s->call, "The target takes no more watchpoints.");
-	run_back(s, &b, &stop);
-	t->ops->remove_break(t, &b);
+	for (unsigned strikes = 0; strikes < STRIKES && stop.reason == TARGET_STOP_INTERRUPT; strikes++) {
+		if (strikes && monitor_return(&s->call, s->origin) < 0)
+			return -EIO;
+		if (!run_to(s, e, TARGET_BACKWARD, &stop))
+			return call_fail(&s->call, "The target takes no more watchpoints.");
+	}
 	switch (stop.reason) {
 	case TARGET_STOP_WATCH:
 		note_write(s, e, &stop);
@@ -126,13 +130,14 @@ static int search_extent(struct search *s, const struct monitor_extent *e)
 
 static int search_all(struct search *s)
 {
-	for (int i = 0; i < s->nr_extents; i++) {
+	int ret = 0;
+
+	for (int i = 0; i < s->nr_extents && !ret; i++) {
 		if (i && monitor_return(&s->call, s->origin) < 0)
-			return -EINVAL;
-		if (search_extent(s, &s->extents[i]) < 0)
-			return -EINVAL;
+			return -EIO;
+		ret = search_extent(s, &s->extents[i]);
 	}
-	return 0;
+	return ret;
 }
 
 static void print_value(const struct search *s, const char *name, const u8 *value)
@@ -157,15 +162,42 @@ static void print_value(const struct search *s, const char *name, const u8 *valu
 	}
 }
 
+/* Runs over the write and comes back: the instruction in front of which it stands need not be what writes. */
+static const char *other_writer(struct search *s)
+{
+	struct target *t = s->call.target;
+	const struct x86_state before = *target_regs(t, s->vcpu);
+	u64 position = t->ops->position(t);
+	const char *writer = NULL;
+	struct target_stop stop;
+
+	if (!run_to(s, s->found, TARGET_FORWARD, &stop))
+		return NULL;
+	if (stop.reason == TARGET_STOP_WATCH && t->ops->position(t) == position) {
+		const struct x86_state *after = target_regs(t, s->vcpu);
+
+		/* In the midst of a REP instruction the position is the same too, but not the registers. */
+		if (after->rip != before.rip)
+			writer = "the delivery of an interrupt or exception";
+		else if (!memcmp(after->gpr, before.gpr, sizeof(before.gpr)))
+			writer = "a device";
+	}
+	monitor_return(&s->call, s->place);
+	return writer;
+}
+
 static void report(struct search *s)
 {
+	const char *writer = other_writer(s);
 	struct call c = s->call;
 
-	c.vcpu = s->vcpu < c.target->ops->vcpus(c.target) ? s->vcpu : c.vcpu;
+	c.vcpu = s->vcpu;
 	fprintf(c.out, "Last write to 0x%llx, %llu byte%s, by CPU %u at ", (unsigned long long)s->addr,
 		(unsigned long long)s->len, s->len == 1 ? "" : "s", c.vcpu);
 	monitor_say_when(&c);
 	monitor_print_instruction(&c);
+	if (writer)
+		fprintf(c.out, "It was written by %s in front of this instruction.\n", writer);
 	print_value(s, "before", s->before);
 	print_value(s, "after", s->after);
 	monitor_print_registers(c.out, call_regs(&c));
@@ -177,16 +209,18 @@ static void report(struct search *s)
 static int find(struct search *s)
 {
 	struct target *t = s->call.target;
+	int ret;
 
 	s->nr_extents = monitor_extents(&s->call, s->addr, s->len, s->extents);
 	if (s->nr_extents < 0 || read_value(s, s->after) < 0)
 		return -EINVAL;
 	monitor_place(t, s->origin);
 	monitor_forget(s->call.monitor);
-	if (search_all(s) < 0) {
+	ret = search_all(s);
+	if (ret < 0 && ret != -EIO)
 		monitor_return(&s->call, s->origin);
-		return -EINVAL;
-	}
+	if (ret < 0)
+		return ret;
 	if (monitor_return(&s->call, s->found ? s->place : s->origin) < 0)
 		return -EINVAL;
 	if (s->found)

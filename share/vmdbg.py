@@ -68,7 +68,9 @@ def evaluate(text):
             return int(value.address) & MASK, value.type.sizeof
         kind = value.type.strip_typedefs()
         if kind.code == gdb.TYPE_CODE_PTR:
-            return int(value) & MASK, kind.target().sizeof
+            target = kind.target().strip_typedefs()
+            known = target.code not in (gdb.TYPE_CODE_VOID, gdb.TYPE_CODE_FUNC)
+            return int(value) & MASK, target.sizeof if known else None
         if text[0].isalpha() or text[0] == "_":
             raise gdb.GdbError("%s is not in memory here, and no address either." % text)
         return int(value) & MASK, None

@@ -338,6 +338,33 @@ START_TEST(lastwrite_places)
 }
 END_TEST
 
+static void resume_into_handler(struct target *t, const struct target_resume *how, struct target_stop *stop)
+{
+	if (how->direction == TARGET_BACKWARD) {
+		fake_resume(t, how, stop);
+		return;
+	}
+	fake_of(t)->state.rip = FAKE_START + 6;
+	*stop = (struct target_stop){.reason = TARGET_STOP_WATCH};
+}
+
+/* The position doesn't move over a write by something else than the instruction. */
+START_TEST(lastwrite_by_others)
+{
+	go_to(100);
+	fake.stop = (struct target_stop){.reason = TARGET_STOP_WATCH};
+	fake.forced = 2;
+	fake.forced_at = 97;
+	ck_has("lastwrite 0x2000", "mov %rax, (%rdi)\nIt was written by a device in front of this instruction.\n");
+	ck_assert_uint_eq(fake.position, 97);
+	ck_has("lastwrite 0x2000", "at 93\n");
+	ck_hasnt("It was written by");
+	fake.ops.resume = resume_into_handler;
+	ck_has("lastwrite 0x2000", "at 89\n");
+	ck_still("It was written by the delivery of an interrupt or exception in front of this instruction.\n");
+}
+END_TEST
+
 START_TEST(lastwrite_interrupted)
 {
 	go_to(100);
@@ -348,7 +375,6 @@ START_TEST(lastwrite_interrupted)
 	ck_assert_uint_eq(fake.position, 100);
 	/* Only one: it was meant for an earlier run. */
 	fake.forced = 1;
-	fake.forced_at = 0;
 	ck_has("lastwrite 0x2000", "at 97\n");
 	go_to(100);
 	fake.stop.reason = TARGET_STOP_DIVERGED;
@@ -361,7 +387,7 @@ START_TEST(lastwrite_interrupted)
 	fake.forced_at = 40;
 	fake.stop.reason = TARGET_STOP_INTERRUPT;
 	fake.ops.seek = seek_interrupted;
-	ck_says("lastwrite 0x2000", "Interrupted.\nCould not go back to 100: interrupted.\n");
+	ck_says("lastwrite 0x2000", "Could not go back to 100: interrupted.\n");
 }
 END_TEST
 
@@ -615,6 +641,7 @@ int main(void)
 	    lastwrite_never,
 	    lastwrite_pieces,
 	    lastwrite_places,
+	    lastwrite_by_others,
 	    lastwrite_interrupted,
 	    backtrace,
 	    backtrace_hostile,
