@@ -141,7 +141,9 @@ static ssize_t write_console(void *cookie, const char *buf, size_t len)
 /* GDB keeps what it knew of registers and memory through a monitor command. */
 static void say_moved(FILE *out)
 {
-	fprintf(out, "The position has changed; `maintenance flush register-cache` makes GDB look again.\n");
+	fprintf(out,
+		"The position has changed; `maintenance flush register-cache` makes GDB look again (the commands of "
+		"vmdbg.py do).\n");
 }
 
 /* The first word of `when`: finer than the position. */
