@@ -294,7 +294,7 @@ static struct block *block_decode(struct soft_cpu *cpu, u64 la, u64 gpa, const u
 		u64 at = rip + bytes;
 		u8 copy[INSN_MAX_LEN] = {0};
 		const u8 *p = host ? host + bytes : no_ram;
-		unsigned avail = room - bytes;
+		unsigned avail = host ? room - bytes : INSN_MAX_LEN;
 
 		if (avail < INSN_MAX_LEN && host) {
 			memcpy(copy, p, avail);
