@@ -50,6 +50,9 @@ cat <<EOF
 A task's function pointer was overwritten, long before it was called. The replay is the same every time, so the
 search can be as slow and as thorough as it likes. What to type next:
 
+  $vmdbg replay --gdb $dir/demo.vmt
+                                                 and, in another terminal, GDB, which walks back from the crash:
+  gdb -ex 'target remote :1234' -x demo/find-bug.gdb $dir/demo.elf
   $vmdbg trace dump $dir/demo.vmt | less        every event of the recording
   $vmdbg replay --until insns:100000 $dir/demo.vmt
                                                  replay and stop anywhere

@@ -48,6 +48,7 @@ $(DEMO)/%.o: %.S mk/guests.mk | $(DEPS_OK)
 	$(call say,GUEST,$<)mkdir -p $(@D) && gcc $(DEMOFLAGS) -c -o $@ $<
 $(DEMO)/demo.elf: $(DEMO_OBJ) $(GUESTLINK)
 	$(call say,GUEST,$@)gcc -m64 $(GUESTLD) -Wl,-T,$(GUESTLINK) -o $@ $(DEMO_OBJ)
+guests: $(DEMO)/demo.elf
 
 demo: all $(DEMO)/demo.elf
 	$(Q)sh demo/run.sh ./$(PROGRAM) $(DEMO)
