@@ -174,6 +174,7 @@ help:
 	@echo 'make check           all tests; closes with "N passed, N failed, N skipped"'
 	@echo 'make check-quick     unit tests only'
 	@echo 'make check-asan      all tests under AddressSanitizer; check-ubsan: UndefinedBehaviorSanitizer'
+	@echo 'make check-system    the system-level guests under vmdbg, QEMU TCG and Bochs; writes docs/cpu-system.md'
 	@echo 'make fuzz            every fuzz target for FUZZ_SECONDS (600) each'
 	@echo 'make bench           speed beside QEMU TCG'
 	@echo 'make deps            installs the Debian packages of deps.txt (done by itself when some are missing)'

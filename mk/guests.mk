@@ -17,7 +17,9 @@ GUESTS    := $(GUEST32) $(GUEST64) $(PLAIN64)
 guests: $(GUESTS)
 
 GUESTLIB32 := $(addprefix $(GUEST)/32/tests/guest/lib/,start32.S.o trap32.S.o print.o trap32.o)
+SYSLIB32   := $(addprefix $(GUEST)/32/tests/guest/lib/,sys.o ring.S.o access.S.o)
 GUESTLIB64 := $(addprefix $(GUEST)/64/tests/guest/lib/,start64.S.o trap64.S.o print.o trap64.o paging64.o)
+SYSLIB64   := $(addprefix $(GUEST)/64/tests/guest/lib/,sys.o ring.S.o access.S.o)
 GUESTLINK  := tests/guest/lib/link.ld
 
 define guestobjects
@@ -29,12 +31,24 @@ endef
 $(eval $(call guestobjects,32))
 $(eval $(call guestobjects,64))
 
+$(filter $(GUEST)/sys_%,$(GUEST32)): $(SYSLIB32)
+$(filter $(GUEST)/sys_%,$(GUEST64)): $(SYSLIB64)
 $(GUEST32): $(GUEST)/%.elf: $(GUEST)/32/tests/guest/%.o $(GUESTLIB32) $(GUESTLINK)
 	$(call say,GUEST,$@)gcc -m32 $(GUESTLD) -Wl,-T,$(GUESTLINK) -o $@ $(filter %.o,$^)
 $(GUEST64): $(GUEST)/%.elf: $(GUEST)/64/tests/guest/%.o $(GUESTLIB64) $(GUESTLINK)
 	$(call say,GUEST,$@)gcc -m64 $(GUESTLD) -Wl,-T,$(GUESTLINK) -o $@ $(filter %.o,$^)
 $(PLAIN64): $(GUEST)/%.elf: $(GUEST)/64/tests/guest/%.S.o
 	$(call say,GUEST,$@)gcc -m64 $(GUESTLD) -Wl,-Ttext=0x200000 -o $@ $<
+
+# The system-level guests under vmdbg, QEMU and Bochs (packages qemu-system-x86 and bochs).
+
+$(BUILD)/system/bootsector.bin: tests/system/bootsector.S | $(DEPS_OK)
+	$(call say,GUEST,$<)mkdir -p $(@D) && gcc -m32 -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-Ttext=0x7c00 \
+	-Wl,--oformat=binary -o $@ $<
+
+check-system: all guests $(BUILD)/system/bootsector.bin
+	$(Q)$(TESTENV) tests/system/three_way.py --doc docs/cpu-system.md
+.PHONY: check-system
 
 # The demo kernel, and the demo.
 
