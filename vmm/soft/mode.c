@@ -87,7 +87,7 @@ void soft_set_cr0(struct soft_cpu *cpu, u64 value)
 	s->cr0 = value;
 	if (changed & CR0_PG)
 		s->efer = value & CR0_PG && (s->efer & EFER_LME) ? s->efer | EFER_LMA : s->efer & ~EFER_LMA;
-	if (changed & (CR0_PG | CR0_WP | CR0_PE))
+	if (changed & (CR0_PG | CR0_WP | CR0_PE | CR0_CD | CR0_NW)) /* CD and NW: PDPTEs */
 		paging_changed(cpu);
 	else
 		soft_mode_changed(cpu);
