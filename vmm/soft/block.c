@@ -277,6 +277,14 @@ static u64 code_limit(const struct soft_cpu *cpu)
 	return cpu->mode & MODE_64 ? ~0ull : cpu->vcpu.regs.seg[SEG_CS].limit;
 }
 
+/* #GP(0) for an instruction that goes on to @last. What lies beyond 4 GiB under the largest limit, SDM 3A 5.3 leaves
+ * open: it is fetched from 0. */
+static void check_code_limit(struct soft_cpu *cpu, u64 last)
+{
+	if (last > code_limit(cpu) && code_limit(cpu) != 0xffffffff)
+		soft_fault_code(cpu, X86_GP, 0);
+}
+
 static struct block *block_decode(struct soft_cpu *cpu, u64 la, u64 gpa, const u8 *host)
 {
 	struct block_cache *bc = cpu->blocks;
@@ -304,8 +312,14 @@ static struct block *block_decode(struct soft_cpu *cpu, u64 la, u64 gpa, const u
 		if (!len) {
 			if (count)
 				break;
+			check_code_limit(cpu, at + avail);
 			len = decode_across(cpu, la, host, avail, at, i, &gpa2);
 			end = true;
+		}
+		if (unlikely(at + len - 1 > limit)) {
+			if (count)
+				break;
+			check_code_limit(cpu, at + len - 1);
 		}
 		i->offset = (u16)bytes;
 		bytes += len;
