@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Faults on their way out of an instruction, and delivery of exceptions and interrupts through the IDT
- * (SDM 3A chapter 6). Task gates are refused with #GP: hardware task switches aren't modelled. */
+ * (SDM 3A chapter 6). */
 #include "vmm/soft/system.h"
 
 _Noreturn void soft_fault(struct soft_cpu *cpu, enum vector vector)
 {
+	cpu->delivering = false;
 	cpu->exception.vector = vector;
 	cpu->exception.has_error = false;
 	cpu->exception.error = 0;
@@ -15,7 +16,9 @@ _Noreturn void soft_fault_code(struct soft_cpu *cpu, enum vector vector, u32 err
 {
 	cpu->exception.vector = vector;
 	cpu->exception.has_error = true;
-	cpu->exception.error = error;
+	/* EXT: met while an event was delivered that isn't a software interrupt (SDM 3A 6.13). */
+	cpu->exception.error = error | (cpu->delivering && vector >= X86_TS && vector <= X86_GP);
+	cpu->delivering = false;
 	longjmp(cpu->fault, 1);
 }
 
@@ -39,7 +42,6 @@ _Noreturn void soft_no_mmx(struct soft_cpu *cpu)
 /* Everything that delivery works out before it changes anything. */
 struct delivery {
 	u8 vector;
-	bool ext; /* EXT bit of error codes: not a software interrupt */
 	bool has_error;
 	u32 error;
 	u64 return_rip;
@@ -53,7 +55,7 @@ struct delivery {
 
 static u32 vector_error(const struct delivery *d)
 {
-	return d->vector * 8u + 2 + d->ext;
+	return d->vector * 8u + 2;
 }
 
 /* Faults are restarted and push RF set, instruction breakpoints excepted (SDM 3B 18.3.1.1). */
@@ -66,7 +68,8 @@ static u64 pushed_rflags(struct soft_cpu *cpu, u8 vector, enum event_source sour
 	return rflags;
 }
 
-static void gate_read(struct soft_cpu *cpu, struct delivery *d, enum event_source source, unsigned *ist)
+/* Reads and checks the gate. True: it is a task gate, and d->cs.selector names the TSS. */
+static bool gate_read(struct soft_cpu *cpu, struct delivery *d, enum event_source source, unsigned *ist)
 {
 	const struct x86_state *s = &cpu->vcpu.regs;
 	bool lm = x86_long_mode(s);
@@ -80,7 +83,8 @@ static void gate_read(struct soft_cpu *cpu, struct delivery *d, enum event_sourc
 	if (lm)
 		high = soft_system_load(cpu, la + 8, 8);
 	type = low >> 40 & 31; /* with S */
-	if (type != SYS_INT && type != SYS_TRAP && (lm || (type != SYS_INT16 && type != SYS_TRAP16)))
+	if (type != SYS_INT && type != SYS_TRAP &&
+	    (lm || (type != SYS_INT16 && type != SYS_TRAP16 && type != SYS_TASK)))
 		soft_fault_code(cpu, X86_GP, vector_error(d));
 	if (source == EVENT_SOFTWARE && (low >> 45 & 3) < cpu->cpl)
 		soft_fault_code(cpu, X86_GP, vector_error(d));
@@ -91,15 +95,16 @@ static void gate_read(struct soft_cpu *cpu, struct delivery *d, enum event_sourc
 	d->target = (low & 0xffff) | (d->wide ? low >> 32 & 0xffff0000 : 0) | high << 32;
 	*ist = lm ? low >> 32 & 7 : 0;
 	d->cs.selector = low >> 16 & 0xffff;
+	return type == SYS_TASK;
 }
 
 static void gate_code_segment(struct soft_cpu *cpu, struct delivery *d)
 {
 	u16 selector = d->cs.selector;
-	u32 error = (selector & 0xfffcu) | d->ext;
+	u32 error = selector & 0xfffcu;
 
 	if (!(selector & 0xfffc))
-		soft_fault_code(cpu, X86_GP, d->ext);
+		soft_fault_code(cpu, X86_GP, 0);
 	if (!descriptor_read(cpu, selector, &d->cs) || !DESC_S(&d->cs) || !DESC_CODE(&d->cs) ||
 	    DESC_DPL(&d->cs) > cpu->cpl)
 		soft_fault_code(cpu, X86_GP, error);
@@ -147,9 +152,9 @@ static void deliver_long(struct soft_cpu *cpu, struct delivery *d, unsigned ist)
 	else if (inner)
 		tss_stack(cpu, d->cpl, &ss, &sp);
 	if (!x86_canonical(sp))
-		soft_fault_code(cpu, X86_SS, d->ext);
+		soft_fault_code(cpu, X86_SS, 0);
 	if (!x86_canonical(d->target))
-		soft_fault_code(cpu, X86_GP, d->ext);
+		soft_fault_code(cpu, X86_GP, 0);
 	sp &= ~15ull;
 	if (d->has_error)
 		frame[n++] = d->error;
@@ -217,7 +222,7 @@ static void deliver_protected(struct soft_cpu *cpu, struct delivery *d)
 		memcpy(frame + k * width, &values[k], width);
 	frame_check(cpu, &ss, ss.ar & AR_DB ? sp : (u16)sp, n * width, inner ? ss.selector & 0xfffcu : 0);
 	if (d->target > descriptor_limit(&d->cs))
-		soft_fault_code(cpu, X86_GP, d->ext);
+		soft_fault_code(cpu, X86_GP, 0);
 	if (inner)
 		descriptor_set_accessed(cpu, &desc);
 	sp -= n * width;
@@ -256,12 +261,19 @@ static void deliver_real(struct soft_cpu *cpu, struct delivery *d)
 	enter_handler(cpu, d);
 }
 
+static void deliver_task(struct soft_cpu *cpu, struct delivery *d)
+{
+	struct descriptor tss;
+
+	soft_task_fetch(cpu, d->cs.selector, false, X86_GP, &tss);
+	soft_task_switch(cpu, &tss, TASK_CALL, d->return_rip, d->rflags, d->has_error ? &d->error : NULL);
+}
+
 void soft_interrupt(struct soft_cpu *cpu, u8 vector, enum event_source source, bool has_error, u32 error,
 		    u64 return_rip)
 {
 	struct delivery d = {
 	    .vector = vector,
-	    .ext = source != EVENT_SOFTWARE,
 	    .has_error = has_error,
 	    .error = error,
 	    .return_rip = return_rip,
@@ -269,16 +281,19 @@ void soft_interrupt(struct soft_cpu *cpu, u8 vector, enum event_source source, b
 	};
 	unsigned ist = 0;
 
+	cpu->delivering = source != EVENT_SOFTWARE;
 	if (!(cpu->vcpu.regs.cr0 & CR0_PE)) {
 		deliver_real(cpu, &d);
-		return;
+	} else if (gate_read(cpu, &d, source, &ist)) {
+		deliver_task(cpu, &d);
+	} else {
+		gate_code_segment(cpu, &d);
+		if (x86_long_mode(&cpu->vcpu.regs))
+			deliver_long(cpu, &d, ist);
+		else
+			deliver_protected(cpu, &d);
 	}
-	gate_read(cpu, &d, source, &ist);
-	gate_code_segment(cpu, &d);
-	if (x86_long_mode(&cpu->vcpu.regs))
-		deliver_long(cpu, &d, ist);
-	else
-		deliver_protected(cpu, &d);
+	cpu->delivering = false;
 }
 
 /* SDM 3A table 6-4. */

@@ -64,18 +64,28 @@ static u64 gate_fetch(struct soft_cpu *cpu, const struct descriptor *gate, struc
 	       (lm ? (gate->high & 0xffffffff) << 32 : 0);
 }
 
-static bool is_call_gate(struct soft_cpu *cpu, const struct descriptor *d)
+/* JMP or CALL to a system descriptor. True: it is a call gate, for the caller to go through; false: the task was switched. */
+static bool far_system(struct soft_cpu *cpu, struct descriptor *d, enum task_source source, u64 return_rip)
 {
 	unsigned type = DESC_TYPE(d);
+	u32 error = d->selector & 0xfffcu;
+	bool lm = x86_long_mode(&cpu->vcpu.regs);
+	struct descriptor tss = *d;
 
-	if (DESC_S(d))
-		return false;
-	if (type == SYS_CALL || (type == SYS_CALL16 && !x86_long_mode(&cpu->vcpu.regs)))
+	if (type == SYS_CALL || (type == SYS_CALL16 && !lm))
 		return true;
-	soft_fault_code(cpu, X86_GP, d->selector & 0xfffcu); /* task gates and TSSs too: no task switches here */
+	if (lm || (type != SYS_TASK && type != SYS_TSS && type != SYS_TSS16))
+		soft_fault_code(cpu, X86_GP, error);
+	if (DESC_DPL(d) < cpu->cpl || DESC_DPL(d) < (unsigned)(d->selector & 3))
+		soft_fault_code(cpu, X86_GP, error);
+	if (type == SYS_TASK && !DESC_P(d))
+		soft_fault_code(cpu, X86_NP, error);
+	soft_task_fetch(cpu, type == SYS_TASK ? d->raw >> 16 & 0xffff : d->selector, false, X86_GP, &tss);
+	soft_task_switch(cpu, &tss, source, return_rip, soft_rflags(cpu), NULL);
+	return false;
 }
 
-static void far_jump(struct soft_cpu *cpu, u16 selector, u64 offset)
+static void far_jump(struct soft_cpu *cpu, u16 selector, u64 offset, u64 return_rip)
 {
 	struct descriptor d, code;
 	unsigned params;
@@ -87,7 +97,9 @@ static void far_jump(struct soft_cpu *cpu, u16 selector, u64 offset)
 	if (!(selector & 0xfffc))
 		soft_fault_code(cpu, X86_GP, 0);
 	descriptor_fetch(cpu, selector, &d, X86_GP);
-	if (is_call_gate(cpu, &d)) {
+	if (!DESC_S(&d)) {
+		if (!far_system(cpu, &d, TASK_JMP, return_rip))
+			return;
 		offset = gate_fetch(cpu, &d, &code, &params);
 		if (!DESC_CONFORMING(&code) && DESC_DPL(&code) != cpu->cpl)
 			soft_fault_code(cpu, X86_GP, code.selector & 0xfffcu);
@@ -172,7 +184,9 @@ static void far_call(struct soft_cpu *cpu, u16 selector, u64 offset, unsigned si
 	if (!(selector & 0xfffc))
 		soft_fault_code(cpu, X86_GP, 0);
 	descriptor_fetch(cpu, selector, &d, X86_GP);
-	if (is_call_gate(cpu, &d)) {
+	if (!DESC_S(&d)) {
+		if (!far_system(cpu, &d, TASK_CALL, return_rip))
+			return;
 		offset = gate_fetch(cpu, &d, &code, &params);
 		size = x86_long_mode(s) ? 8 : DESC_TYPE(&d) & 8 ? 4 : 2;
 		d = code;
@@ -204,7 +218,7 @@ static void far_call(struct soft_cpu *cpu, u16 selector, u64 offset, unsigned si
 
 void op_jmp_far_i(struct soft_cpu *cpu, const struct insn *i)
 {
-	far_jump(cpu, i->aux, i->imm);
+	far_jump(cpu, i->aux, i->imm, insn_next_rip(cpu, i));
 }
 
 void op_call_far_i(struct soft_cpu *cpu, const struct insn *i)
@@ -228,7 +242,7 @@ void op_jmp_far_m(struct soft_cpu *cpu, const struct insn *i)
 	u16 selector;
 	u64 offset = far_pointer(cpu, i, &selector);
 
-	far_jump(cpu, selector, offset);
+	far_jump(cpu, selector, offset, insn_next_rip(cpu, i));
 }
 
 void op_call_far_m(struct soft_cpu *cpu, const struct insn *i)
@@ -385,8 +399,11 @@ void op_iret(struct soft_cpu *cpu, const struct insn *i)
 		if ((s->rflags & RFLAGS_VM) && (s->rflags & RFLAGS_IOPL) != RFLAGS_IOPL)
 			soft_fault_code(cpu, X86_GP, 0);
 	} else if (s->rflags & RFLAGS_NT) {
-		/* Long mode: #GP(0). Protected mode: a return from a nested task, which isn't modelled. */
-		soft_fault_code(cpu, X86_GP, 0);
+		if (x86_long_mode(s))
+			soft_fault_code(cpu, X86_GP, 0);
+		soft_task_return(cpu, insn_next_rip(cpu, i));
+		s->interruptibility &= ~(u32)BLOCK_NMI;
+		return;
 	}
 	r.rip = soft_stack_peek(cpu, 0, size);
 	r.cs = (u16)soft_stack_peek(cpu, size, size);

@@ -153,6 +153,17 @@ static inline void soft_require_cpl0(struct soft_cpu *cpu)
 		soft_fault_code(cpu, X86_GP, 0);
 }
 
+/* --- task.c --- */
+enum task_source { TASK_JMP, TASK_CALL, TASK_IRET };
+/* The TSS descriptor of @selector, which must be in the GDT, and available, or @busy: @vector or #NP. */
+void soft_task_fetch(struct soft_cpu *cpu, u16 selector, bool busy, enum vector vector, struct descriptor *tss);
+/* Switches to it (TASK_CALL: through the IDT too). @return_rip, @rflags: what the old task is saved with; @error: pushed on
+ * the new task's stack, or NULL. Faults in the new task leave by longjmp as any. */
+void soft_task_switch(struct soft_cpu *cpu, const struct descriptor *tss, enum task_source source, u64 return_rip,
+		      u64 rflags, const u32 *error);
+/* IRET with NT set. */
+void soft_task_return(struct soft_cpu *cpu, u64 return_rip);
+
 /* --- debug.c: breakpoints in DR0-3, single steps --- */
 /* DR7 or an address changed: works out which kinds are armed. */
 void soft_debug_changed(struct soft_cpu *cpu);
