@@ -173,20 +173,6 @@ static void deliver_long(struct soft_cpu *cpu, struct delivery *d, unsigned ist)
 	enter_handler(cpu, d);
 }
 
-/* The offset range of a frame on a stack segment, as pushes would check it. */
-static void frame_check(struct soft_cpu *cpu, const struct x86_segment *ss, u32 sp, unsigned len, u32 error)
-{
-	u32 first = sp - len, last = sp - 1, top = ss->ar & AR_DB ? 0xffffffff : 0xffff;
-	bool down = (ss->ar & (AR_CODE | AR_DC)) == AR_DC;
-
-	if (!(ss->ar & AR_DB)) {
-		first = (u16)first;
-		last = (u16)last;
-	}
-	if (first > last || (down ? first <= ss->limit || last > top : last > ss->limit))
-		soft_fault_code(cpu, X86_SS, error);
-}
-
 static void deliver_protected(struct soft_cpu *cpu, struct delivery *d)
 {
 	struct x86_state *s = &cpu->vcpu.regs;
@@ -220,7 +206,7 @@ static void deliver_protected(struct soft_cpu *cpu, struct delivery *d)
 	}
 	for (unsigned k = 0; k < n; k++)
 		memcpy(frame + k * width, &values[k], width);
-	frame_check(cpu, &ss, ss.ar & AR_DB ? sp : (u16)sp, n * width, inner ? ss.selector & 0xfffcu : 0);
+	stack_frame_check(cpu, &ss, sp, n * width, inner ? ss.selector & 0xfffcu : 0);
 	if (d->target > descriptor_limit(&d->cs))
 		soft_fault_code(cpu, X86_GP, 0);
 	if (inner)
@@ -251,7 +237,7 @@ static void deliver_real(struct soft_cpu *cpu, struct delivery *d)
 	if (d->vector * 4u + 3 > s->idtr.limit)
 		soft_fault_code(cpu, X86_GP, 0);
 	entry = (u32)soft_system_load(cpu, s->idtr.base + d->vector * 4u, 4);
-	frame_check(cpu, &s->seg[SEG_SS], reg16(cpu, RSP), 6, 0);
+	stack_frame_check(cpu, &s->seg[SEG_SS], reg16(cpu, RSP), 6, 0);
 	frame_store(cpu, 0, (u32)(s->seg[SEG_SS].base + sp), frame, 6);
 	set_reg16(cpu, RSP, sp);
 	s->seg[SEG_CS].selector = (u16)(entry >> 16);

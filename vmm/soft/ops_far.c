@@ -41,8 +41,10 @@ static void check_direct(struct soft_cpu *cpu, const struct descriptor *d)
 		soft_fault_code(cpu, X86_GP, error);
 }
 
-/* Reads what a call gate leads to: its code descriptor, offset and parameter count. */
-static u64 gate_fetch(struct soft_cpu *cpu, const struct descriptor *gate, struct descriptor *code, unsigned *params)
+/* Reads what a call gate leads to: its code descriptor, offset and parameter count. @jump: by JMP, which can't change
+ * privilege. */
+static u64 gate_fetch(struct soft_cpu *cpu, const struct descriptor *gate, bool jump, struct descriptor *code,
+		      unsigned *params)
 {
 	bool lm = x86_long_mode(&cpu->vcpu.regs), wide = DESC_TYPE(gate) & 8;
 	u16 selector = gate->raw >> 16 & 0xffff;
@@ -56,6 +58,8 @@ static u64 gate_fetch(struct soft_cpu *cpu, const struct descriptor *gate, struc
 		soft_fault_code(cpu, X86_GP, 0);
 	descriptor_fetch(cpu, selector, code, X86_GP);
 	if (!DESC_S(code) || !DESC_CODE(code) || DESC_DPL(code) > cpu->cpl || (lm && (!DESC_L(code) || DESC_DB(code))))
+		soft_fault_code(cpu, X86_GP, selector & 0xfffcu);
+	if (jump && !DESC_CONFORMING(code) && DESC_DPL(code) != cpu->cpl)
 		soft_fault_code(cpu, X86_GP, selector & 0xfffcu);
 	if (!DESC_P(code))
 		soft_fault_code(cpu, X86_NP, selector & 0xfffcu);
@@ -100,9 +104,7 @@ static void far_jump(struct soft_cpu *cpu, u16 selector, u64 offset, u64 return_
 	if (!DESC_S(&d)) {
 		if (!far_system(cpu, &d, TASK_JMP, return_rip))
 			return;
-		offset = gate_fetch(cpu, &d, &code, &params);
-		if (!DESC_CONFORMING(&code) && DESC_DPL(&code) != cpu->cpl)
-			soft_fault_code(cpu, X86_GP, code.selector & 0xfffcu);
+		offset = gate_fetch(cpu, &d, true, &code, &params);
 		d = code;
 	} else {
 		if (!DESC_CODE(&d))
@@ -142,9 +144,15 @@ static void call_inner(struct soft_cpu *cpu, struct descriptor *code, u64 offset
 	values[n++] = s->seg[SEG_SS].selector;
 	for (unsigned k = 0; k < n; k++)
 		memcpy(frame + k * size, &values[k], size);
+	if (!x86_long_mode(s)) {
+		struct x86_segment stack = descriptor_segment(&ss);
+
+		stack_frame_check(cpu, &stack, (u32)sp, n * size, selector & 0xfffcu);
+		descriptor_set_accessed(cpu, &ss);
+	}
 	sp -= n * size;
 	if (!x86_long_mode(s))
-		descriptor_set_accessed(cpu, &ss);
+		sp = DESC_DB(&ss) ? (u32)sp : (u16)sp;
 	struct tlb *tlb = cpu->tlb;
 
 	cpu->tlb = &cpu->tlbs[MMU_KERNEL];
@@ -187,7 +195,7 @@ static void far_call(struct soft_cpu *cpu, u16 selector, u64 offset, unsigned si
 	if (!DESC_S(&d)) {
 		if (!far_system(cpu, &d, TASK_CALL, return_rip))
 			return;
-		offset = gate_fetch(cpu, &d, &code, &params);
+		offset = gate_fetch(cpu, &d, false, &code, &params);
 		size = x86_long_mode(s) ? 8 : DESC_TYPE(&d) & 8 ? 4 : 2;
 		d = code;
 		if (!DESC_CONFORMING(&code) && DESC_DPL(&code) < cpu->cpl) {

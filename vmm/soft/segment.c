@@ -187,6 +187,19 @@ void stack_segment_fetch(struct soft_cpu *cpu, u16 selector, unsigned cpl, enum 
 		soft_fault_code(cpu, X86_SS, SELECTOR_ERROR(selector));
 }
 
+void stack_frame_check(struct soft_cpu *cpu, const struct x86_segment *ss, u32 sp, unsigned len, u32 error)
+{
+	u32 first = sp - len, last = sp - 1, top = ss->ar & AR_DB ? 0xffffffff : 0xffff;
+	bool down = (ss->ar & (AR_CODE | AR_DC)) == AR_DC;
+
+	if (!(ss->ar & AR_DB)) {
+		first = (u16)first;
+		last = (u16)last;
+	}
+	if (first > last || (down ? first <= ss->limit || last > top : last > ss->limit))
+		soft_fault_code(cpu, X86_SS, error);
+}
+
 void segment_load(struct soft_cpu *cpu, unsigned seg, u16 selector)
 {
 	struct x86_state *s = &cpu->vcpu.regs;
