@@ -34,6 +34,8 @@ void soft_mode_changed(struct soft_cpu *cpu)
 	cpu->sse_ok = cpu->x87_ok && (s->cr4 & CR4_OSFXSR);
 	soft_select_tlb(cpu);
 	soft_update_key(cpu);
+	if (unlikely(soft_virtual_pending(cpu)))
+		cpu->attention = true;
 	soft_end_block(cpu);
 }
 

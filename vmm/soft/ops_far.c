@@ -371,6 +371,8 @@ static void iret_flags(struct soft_cpu *cpu, const struct far_return *r, unsigne
 		mask |= RFLAGS_RF | RFLAGS_AC | RFLAGS_ID;
 	if (cpl <= (old & RFLAGS_IOPL) >> 12)
 		mask |= RFLAGS_IF;
+	else if (old & RFLAGS_VM)
+		old = soft_load_virtual_flags(cpu, old, r->rflags);
 	if (cpl == 0)
 		mask |= RFLAGS_IOPL | (cpu->cur->osize > 2 ? RFLAGS_VIF | RFLAGS_VIP : 0);
 	soft_load_rflags(cpu, (old & ~mask) | (r->rflags & mask));
@@ -383,6 +385,8 @@ static void iret_to_vm86(struct soft_cpu *cpu, const struct far_return *r)
 	u32 esp = (u32)soft_stack_peek(cpu, 12, 4);
 	u16 selectors[SEG_COUNT];
 
+	if (r->rip > 0xffff)
+		soft_fault_code(cpu, X86_GP, 0);
 	selectors[SEG_CS] = r->cs;
 	selectors[SEG_SS] = (u16)soft_stack_peek(cpu, 16, 4);
 	for (unsigned n = 0; n < ARRAY_SIZE(order); n++)
@@ -403,10 +407,12 @@ void op_iret(struct soft_cpu *cpu, const struct insn *i)
 	unsigned size = i->osize;
 	struct far_return r = {0};
 
-	if (cpu->mode & MODE_REAL) {
-		if ((s->rflags & RFLAGS_VM) && (s->rflags & RFLAGS_IOPL) != RFLAGS_IOPL)
+	if (s->rflags & RFLAGS_VM) {
+		enum iopl_right right = soft_iopl_right(cpu);
+
+		if (right == IOPL_NONE || (right == IOPL_VIRTUAL && size > 2))
 			soft_fault_code(cpu, X86_GP, 0);
-	} else if (s->rflags & RFLAGS_NT) {
+	} else if (!(cpu->mode & MODE_REAL) && (s->rflags & RFLAGS_NT)) {
 		if (x86_long_mode(s))
 			soft_fault_code(cpu, X86_GP, 0);
 		soft_task_return(cpu, insn_next_rip(cpu, i));
@@ -419,8 +425,8 @@ void op_iret(struct soft_cpu *cpu, const struct insn *i)
 	if (cpu->mode & MODE_REAL) {
 		if (r.rip > s->seg[SEG_CS].limit)
 			soft_fault_code(cpu, X86_GP, 0);
+		iret_flags(cpu, &r, cpu->cpl);
 		soft_stack_adjust(cpu, 3 * size);
-		iret_flags(cpu, &r, s->rflags & RFLAGS_VM ? 3 : 0);
 		far_real(cpu, r.cs, r.rip);
 	} else if ((r.rflags & RFLAGS_VM) && size == 4 && cpu->cpl == 0 && !x86_long_mode(s)) {
 		iret_to_vm86(cpu, &r);
@@ -446,11 +452,8 @@ void op_int3(struct soft_cpu *cpu, const struct insn *i)
 
 void op_int_n(struct soft_cpu *cpu, const struct insn *i)
 {
-	u64 rflags = cpu->vcpu.regs.rflags;
-
-	if ((rflags & RFLAGS_VM) && (rflags & RFLAGS_IOPL) != RFLAGS_IOPL)
-		soft_fault_code(cpu, X86_GP, 0);
-	software_interrupt(cpu, i, (u8)i->imm, EVENT_SOFTWARE);
+	if (!(cpu->vcpu.regs.rflags & RFLAGS_VM) || !soft_vm86_int(cpu, (u8)i->imm, insn_next_rip(cpu, i)))
+		software_interrupt(cpu, i, (u8)i->imm, EVENT_SOFTWARE);
 }
 
 void op_into(struct soft_cpu *cpu, const struct insn *i)

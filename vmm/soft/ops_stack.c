@@ -143,13 +143,21 @@ void op_popa(struct soft_cpu *cpu, const struct insn *i)
 	soft_stack_adjust(cpu, i->osize * 8);
 }
 
+/* In virtual-8086 mode with IOPL < 3: only 16-bit PUSHF, POPF and IRET with CR4.VME. */
+static bool virtual_flags(struct soft_cpu *cpu, const struct insn *i)
+{
+	enum iopl_right right = cpu->vcpu.regs.rflags & RFLAGS_VM ? soft_iopl_right(cpu) : IOPL_FULL;
+
+	if (right == IOPL_NONE || (right == IOPL_VIRTUAL && i->osize > 2))
+		soft_fault_code(cpu, X86_GP, 0);
+	return right == IOPL_VIRTUAL;
+}
+
 void op_pushf(struct soft_cpu *cpu, const struct insn *i)
 {
 	u64 rflags = soft_rflags(cpu) & ~(RFLAGS_VM | RFLAGS_RF);
 
-	if ((cpu->vcpu.regs.rflags & RFLAGS_VM) && (rflags & RFLAGS_IOPL) != RFLAGS_IOPL)
-		soft_fault_code(cpu, X86_GP, 0);
-	soft_push(cpu, i->osize, rflags);
+	soft_push(cpu, i->osize, virtual_flags(cpu, i) ? soft_virtual_flags(rflags) : rflags);
 }
 
 void op_popf(struct soft_cpu *cpu, const struct insn *i)
@@ -157,10 +165,12 @@ void op_popf(struct soft_cpu *cpu, const struct insn *i)
 	u64 old = soft_rflags(cpu), value;
 	u64 mask = RFLAGS_STATUS | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC | RFLAGS_ID;
 	unsigned iopl = (old & RFLAGS_IOPL) >> 12;
+	bool virtual = virtual_flags(cpu, i);
 
-	if ((old & RFLAGS_VM) && iopl != 3)
-		soft_fault_code(cpu, X86_GP, 0);
-	value = soft_pop(cpu, i->osize);
+	value = soft_stack_peek(cpu, 0, i->osize);
+	if (virtual)
+		old = soft_load_virtual_flags(cpu, old, value);
+	soft_stack_adjust(cpu, i->osize);
 	if (cpu->cpl == 0)
 		mask |= RFLAGS_IOPL;
 	if (cpu->cpl <= iopl)

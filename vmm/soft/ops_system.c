@@ -31,27 +31,27 @@ void op_std(struct soft_cpu *cpu, const struct insn *i)
 	cpu->vcpu.regs.rflags |= RFLAGS_DF;
 }
 
-static void require_iopl(struct soft_cpu *cpu)
-{
-	u64 rflags = cpu->vcpu.regs.rflags;
-	unsigned cpl = rflags & RFLAGS_VM ? 3 : cpu->cpl;
-
-	if (cpl > (rflags & RFLAGS_IOPL) >> 12)
-		soft_fault_code(cpu, X86_GP, 0);
-}
-
 void op_cli(struct soft_cpu *cpu, const struct insn *i)
 {
-	require_iopl(cpu);
-	cpu->vcpu.regs.rflags &= ~RFLAGS_IF;
+	enum iopl_right right = soft_iopl_right(cpu);
+
+	if (right == IOPL_NONE)
+		soft_fault_code(cpu, X86_GP, 0);
+	cpu->vcpu.regs.rflags &= right == IOPL_FULL ? ~RFLAGS_IF : ~RFLAGS_VIF;
 }
 
 /* Interrupts stay closed for one more instruction when STI opens them. */
 void op_sti(struct soft_cpu *cpu, const struct insn *i)
 {
-	require_iopl(cpu);
-	if (!(cpu->vcpu.regs.rflags & RFLAGS_IF)) {
-		cpu->vcpu.regs.rflags |= RFLAGS_IF;
+	enum iopl_right right = soft_iopl_right(cpu);
+	u64 *rflags = &cpu->vcpu.regs.rflags;
+
+	if (right == IOPL_NONE || (right == IOPL_VIRTUAL && (*rflags & RFLAGS_VIP)))
+		soft_fault_code(cpu, X86_GP, 0);
+	if (right == IOPL_VIRTUAL) {
+		*rflags |= RFLAGS_VIF;
+	} else if (!(*rflags & RFLAGS_IF)) {
+		*rflags |= RFLAGS_IF;
 		cpu->vcpu.regs.interruptibility |= BLOCK_STI;
 		soft_attention(cpu);
 	}

@@ -86,7 +86,7 @@ static bool needs_steps(const struct soft_cpu *cpu)
 	const struct x86_state *s = &cpu->vcpu.regs;
 
 	return (s->rflags & (RFLAGS_TF | RFLAGS_RF)) || (s->interruptibility & SHADOW) || s->pending_db ||
-	       cpu->debug_exec;
+	       cpu->debug_exec || soft_virtual_pending(cpu);
 }
 
 /* One instruction with all that can happen around it. */
@@ -111,6 +111,8 @@ static void step(struct soft_cpu *cpu)
 	}
 	cpu->no_step_trap = false;
 	soft_stand_between(cpu);
+	if (soft_virtual_pending(cpu))
+		soft_fault_code(cpu, X86_GP, 0);
 	const struct block *b = block_get(cpu);
 
 	if (!b)

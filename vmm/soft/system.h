@@ -166,6 +166,19 @@ void soft_task_switch(struct soft_cpu *cpu, const struct descriptor *tss, enum t
 /* IRET with NT set. */
 void soft_task_return(struct soft_cpu *cpu, u64 return_rip);
 
+/* --- vm86.c --- */
+/* What CLI, STI, PUSHF, POPF and IRET may do with IF: change it, change VIF instead, or #GP(0). */
+enum iopl_right { IOPL_FULL, IOPL_VIRTUAL, IOPL_NONE };
+enum iopl_right soft_iopl_right(const struct soft_cpu *cpu);
+/* VIF and VIP both set where they count: #GP(0) instead of the next instruction (SDM 3B 20.3.2). */
+bool soft_virtual_pending(const struct soft_cpu *cpu);
+/* The flags as PUSHF shows them under IOPL_VIRTUAL: VIF in the place of IF, IOPL 3. */
+u64 soft_virtual_flags(u64 rflags);
+/* @old with VIF from @image, as POPF and IRET load it under IOPL_VIRTUAL; #GP(0) as they do. */
+u64 soft_load_virtual_flags(struct soft_cpu *cpu, u64 old, u64 image);
+/* INT n in virtual-8086 mode. True: done, through the 8086 program's own table; false: through the IDT. */
+bool soft_vm86_int(struct soft_cpu *cpu, u8 vector, u64 return_rip);
+
 /* --- debug.c: breakpoints in DR0-3, single steps --- */
 /* DR7 or an address changed: works out which kinds are armed. */
 void soft_debug_changed(struct soft_cpu *cpu);
