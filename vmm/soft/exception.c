@@ -305,6 +305,10 @@ void soft_deliver_exception(struct soft_cpu *cpu)
 
 		if (vector == X86_PF)
 			s->cr2 = cpu->exception.cr2;
+		if (vector == X86_DB) { /* the handler may use the debug registers (SDM 3B 17.2.4, 17.4.3) */
+			s->dr7 &= ~BIT(13);
+			s->debugctl &= ~DEBUGCTL_BTF;
+		}
 		if (!setjmp(cpu->fault)) {
 			/* Real mode pushes no error codes. */
 			soft_interrupt(cpu, vector, EVENT_EXCEPTION, has_error_code(vector), error, s->rip);

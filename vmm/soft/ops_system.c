@@ -304,7 +304,6 @@ static unsigned debug_register(struct soft_cpu *cpu, const struct insn *i)
 	if ((n == 4 || n == 5) && (cpu->vcpu.regs.cr4 & CR4_DE))
 		soft_fault(cpu, X86_UD);
 	if (cpu->vcpu.regs.dr7 & BIT(13)) { /* GD: the access itself is a #DB */
-		cpu->vcpu.regs.dr7 &= ~BIT(13);
 		cpu->vcpu.regs.dr6 |= BIT(13);
 		soft_fault(cpu, X86_DB);
 	}

@@ -101,7 +101,7 @@ static void step(struct soft_cpu *cpu)
 
 	if (cpu->probed && soft_probe_exec(cpu, la)) /* before the guest's own */
 		return;
-	if (cpu->debug_exec && !(s->rflags & RFLAGS_RF)) {
+	if (cpu->debug_exec && !(s->rflags & RFLAGS_RF) && !(s->interruptibility & BLOCK_MOV_SS)) {
 		u64 bits = soft_debug_exec(cpu, la);
 
 		if (bits) {
@@ -117,11 +117,16 @@ static void step(struct soft_cpu *cpu)
 
 	if (!b)
 		return;
+	u64 behind = b->count > 1 ? b->rip + b->insn[1].offset : b->next_rip;
+
 	s->rflags &= ~RFLAGS_RF;
 	s->interruptibility &= ~(u32)SHADOW;
 	cpu->rep_single = trap;
 	run_block(cpu, b, 1);
 	cpu->rep_single = false;
+	/* BTF: only where the next instruction isn't the one behind (SDM 3B 17.4.3). */
+	if ((s->debugctl & DEBUGCTL_BTF) && s->rip == behind)
+		trap = false;
 	if (trap && !cpu->no_step_trap)
 		s->pending_db |= BIT(14); /* BS */
 	if (s->pending_db && s->activity == ACTIVITY_HLT)

@@ -133,6 +133,9 @@ enum vector {
 #define MSR_KERNEL_GS_BASE    0xc0000102
 #define MSR_TSC_AUX           0xc0000103
 
+#define DEBUGCTL_LBR BIT(0)
+#define DEBUGCTL_BTF BIT(1)
+
 #define APIC_BASE_BSP    BIT(8)
 #define APIC_BASE_X2     BIT(10)
 #define APIC_BASE_ENABLE BIT(11)
