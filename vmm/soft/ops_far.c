@@ -35,10 +35,10 @@ static void check_direct(struct soft_cpu *cpu, const struct descriptor *d)
 
 	if (DESC_CONFORMING(d) ? DESC_DPL(d) > cpu->cpl : rpl > cpu->cpl || DESC_DPL(d) != cpu->cpl)
 		soft_fault_code(cpu, X86_GP, error);
-	if (!DESC_P(d))
-		soft_fault_code(cpu, X86_NP, error);
 	if (x86_long_mode(&cpu->vcpu.regs) && DESC_L(d) && DESC_DB(d))
 		soft_fault_code(cpu, X86_GP, error);
+	if (!DESC_P(d))
+		soft_fault_code(cpu, X86_NP, error);
 }
 
 /* Reads what a call gate leads to: its code descriptor, offset and parameter count. @jump: by JMP, which can't change
@@ -51,6 +51,8 @@ static u64 gate_fetch(struct soft_cpu *cpu, const struct descriptor *gate, bool 
 	u32 error = gate->selector & 0xfffcu;
 
 	if (DESC_DPL(gate) < cpu->cpl || DESC_DPL(gate) < (unsigned)(gate->selector & 3))
+		soft_fault_code(cpu, X86_GP, error);
+	if (lm && (!descriptor_whole(cpu, gate) || (gate->high >> 40 & 31)))
 		soft_fault_code(cpu, X86_GP, error);
 	if (!DESC_P(gate))
 		soft_fault_code(cpu, X86_NP, error);

@@ -85,7 +85,7 @@ static void system_fetch(struct soft_cpu *cpu, u16 selector, struct descriptor *
 	if (selector & 4)
 		soft_fault_code(cpu, X86_GP, selector & 0xfffcu);
 	descriptor_fetch(cpu, selector, d, X86_GP);
-	if (x86_long_mode(&cpu->vcpu.regs) && (selector & 0xfff8u) + 15 > cpu->vcpu.regs.gdtr.limit)
+	if (x86_long_mode(&cpu->vcpu.regs) && !descriptor_whole(cpu, d))
 		soft_fault_code(cpu, X86_GP, selector & 0xfffcu);
 }
 
@@ -115,7 +115,8 @@ static void ltr(struct soft_cpu *cpu, u16 selector)
 	if (!(selector & 0xfffc))
 		soft_fault_code(cpu, X86_GP, 0);
 	system_fetch(cpu, selector, &d);
-	if (DESC_S(&d) || (DESC_TYPE(&d) != SYS_TSS && (x86_long_mode(&cpu->vcpu.regs) || DESC_TYPE(&d) != SYS_TSS16)))
+	if (DESC_S(&d) || (d.high >> 40 & 31) ||
+	    (DESC_TYPE(&d) != SYS_TSS && (x86_long_mode(&cpu->vcpu.regs) || DESC_TYPE(&d) != SYS_TSS16)))
 		soft_fault_code(cpu, X86_GP, selector & 0xfffcu);
 	if (!DESC_P(&d))
 		soft_fault_code(cpu, X86_NP, selector & 0xfffcu);

@@ -111,6 +111,13 @@ bool descriptor_read(struct soft_cpu *cpu, u16 selector, struct descriptor *d)
 	return true;
 }
 
+bool descriptor_whole(const struct soft_cpu *cpu, const struct descriptor *d)
+{
+	const struct x86_state *s = &cpu->vcpu.regs;
+
+	return (d->selector & 0xfff8u) + 15 <= (d->selector & 4 ? s->seg[SEG_LDTR].limit : s->gdtr.limit);
+}
+
 void descriptor_fetch(struct soft_cpu *cpu, u16 selector, struct descriptor *d, enum vector vector)
 {
 	if (!descriptor_read(cpu, selector, d))

@@ -126,6 +126,8 @@ enum system_type {
 bool descriptor_read(struct soft_cpu *cpu, u16 selector, struct descriptor *d);
 /* The same, with @vector(selector) when it's outside. A null selector is the caller's business. */
 void descriptor_fetch(struct soft_cpu *cpu, u16 selector, struct descriptor *d, enum vector vector);
+/* Whether all 16 bytes of a system descriptor of long mode stand in its table. */
+bool descriptor_whole(const struct soft_cpu *cpu, const struct descriptor *d);
 u64 descriptor_base(const struct descriptor *d);
 u32 descriptor_limit(const struct descriptor *d);
 struct x86_segment descriptor_segment(const struct descriptor *d);
