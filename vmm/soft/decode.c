@@ -213,26 +213,36 @@ static void parse_immediate(struct parse *p, struct insn *i, u32 flags)
 	}
 }
 
+const struct opcode *opcode_entry(unsigned map, u8 op)
+{
+	const struct opcode *o;
+
+	switch (map) {
+	case 0:
+		return &opcodes_1[op];
+	case 1:
+		o = &opcodes_0f[op];
+		return o->flags || o->reg[1] || o->mem[1] ? o : &sse_0f[op];
+	case 2:
+		o = &int_0f38[op];
+		return o->flags ? o : &sse_0f38[op];
+	default:
+		return &sse_0f3a[op];
+	}
+}
+
 static const struct opcode *first_opcode(struct parse *p, struct insn *i)
 {
-	const struct opcode *op;
+	unsigned map = 0;
 
 	i->op = (u8)take(p, 1);
-	if (i->op != 0x0f)
-		return &opcodes_1[i->op];
-	i->op = (u8)take(p, 1);
-	switch (i->op) {
-	case 0x38:
+	if (i->op == 0x0f) {
 		i->op = (u8)take(p, 1);
-		op = &int_0f38[i->op];
-		return op->flags ? op : &sse_0f38[i->op];
-	case 0x3a:
-		i->op = (u8)take(p, 1);
-		return &sse_0f3a[i->op];
-	default:
-		op = &opcodes_0f[i->op];
-		return op->flags || op->reg[1] || op->mem[1] ? op : &sse_0f[i->op];
+		map = i->op == 0x38 ? 2 : i->op == 0x3a ? 3 : 1;
+		if (map > 1)
+			i->op = (u8)take(p, 1);
 	}
+	return opcode_entry(map, i->op);
 }
 
 static const struct opcode *below(const struct parse *p, const struct opcode *op, const struct insn *i)

@@ -103,6 +103,9 @@ extern const struct opcode int_0f38[256];   /* MOVBE, CRC32, INVPCID: OP_PREFIX;
 extern insn_fn *const x87_mem[8][8];        /* D8-DF by ModRM.reg, memory forms; NULL: #UD */
 extern insn_fn *const x87_reg[8][64];       /* D8-DF by ModRM & 3fh, register forms; rm = ST index */
 
+/* The entry of @op in a map: 0 one byte, 1 0F, 2 0F 38, 3 0F 3A. */
+const struct opcode *opcode_entry(unsigned map, u8 op);
+
 /* How code is decoded here: what besides its bytes decides the meaning. */
 enum decode_mode {
 	MODE_64 = 1,   /* 64-bit code */

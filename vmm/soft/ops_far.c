@@ -238,12 +238,11 @@ void op_call_far_i(struct soft_cpu *cpu, const struct insn *i)
 
 static u64 far_pointer(struct soft_cpu *cpu, const struct insn *i, u16 *selector)
 {
-	u8 bytes[10];
-	u64 offset = 0;
+	u64 la = mem_linear(cpu, i, i->osize + 2u, ACCESS_READ), at = la + i->osize;
+	/* Two operands, each aligned as such; SDM 3A table 6-7. */
+	u64 offset = i->osize == 2 ? la_ld16(cpu, la) : i->osize == 4 ? la_ld32(cpu, la) : la_ld64(cpu, la);
 
-	mem_ld_bytes(cpu, i, bytes, i->osize + 2u);
-	memcpy(&offset, bytes, i->osize);
-	*selector = load16(bytes + i->osize);
+	*selector = la_ld16(cpu, cpu->mode & MODE_64 ? at : (u32)at);
 	return offset;
 }
 
@@ -321,16 +320,15 @@ static void far_return(struct soft_cpu *cpu, struct far_return *r, unsigned size
 	code_segment_set(cpu, &code, rpl);
 	s->rip = r->rip;
 	if (outer || always_stack) {
-		bool wide = null_ss || DESC_DB(&stack) || (x86_long_mode(s) && DESC_L(&code));
-
 		if (null_ss)
 			s->seg[SEG_SS] =
 			    (struct x86_segment){.selector = r->ss, .ar = AR_UNUSABLE | rpl << AR_DPL_SHIFT};
 		else
 			s->seg[SEG_SS] = descriptor_segment(&stack);
-		if (size == 8)
+		/* What was popped is zero-extended; how much of RSP takes it is up to the new stack's size. */
+		if (null_ss || (x86_long_mode(s) && DESC_L(&code)))
 			set_reg64(cpu, RSP, r->rsp + extra);
-		else if (size == 4 && wide)
+		else if (DESC_DB(&stack))
 			set_reg32(cpu, RSP, (u32)(r->rsp + extra));
 		else
 			set_reg16(cpu, RSP, (u16)(r->rsp + extra));

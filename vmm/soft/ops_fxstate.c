@@ -150,6 +150,7 @@ void op_fxsave(struct soft_cpu *cpu, const struct insn *i)
 	encode_x87(cpu, area, i->osize == 8);
 	encode_mxcsr(cpu, area);
 	encode_xmm(cpu, area);
+	soft_probe_write(cpu, la, FXSAVE_SIZE);
 	store_area(cpu, la, area, xmm_end(cpu));
 }
 

@@ -403,9 +403,15 @@ static void require_fsgsbase(struct soft_cpu *cpu)
 		soft_fault(cpu, X86_UD);
 }
 
+/* 32 or 64 bits: a 66 prefix means nothing here. */
+static unsigned base_size(const struct insn *i)
+{
+	return i->osize == 8 ? 8 : 4;
+}
+
 static void write_base(struct soft_cpu *cpu, const struct insn *i, unsigned seg)
 {
-	u64 v = reg_get(cpu, i->rm, i->osize);
+	u64 v = reg_get(cpu, i->rm, base_size(i));
 
 	require_fsgsbase(cpu);
 	if (!x86_canonical(v))
@@ -416,13 +422,13 @@ static void write_base(struct soft_cpu *cpu, const struct insn *i, unsigned seg)
 void op_rdfsbase(struct soft_cpu *cpu, const struct insn *i)
 {
 	require_fsgsbase(cpu);
-	reg_set(cpu, i->rm, i->osize, cpu->vcpu.regs.seg[SEG_FS].base);
+	reg_set(cpu, i->rm, base_size(i), cpu->vcpu.regs.seg[SEG_FS].base);
 }
 
 void op_rdgsbase(struct soft_cpu *cpu, const struct insn *i)
 {
 	require_fsgsbase(cpu);
-	reg_set(cpu, i->rm, i->osize, cpu->vcpu.regs.seg[SEG_GS].base);
+	reg_set(cpu, i->rm, base_size(i), cpu->vcpu.regs.seg[SEG_GS].base);
 }
 
 void op_wrfsbase(struct soft_cpu *cpu, const struct insn *i)

@@ -214,8 +214,9 @@ static void load_rights(struct soft_cpu *cpu, const struct insn *i, u16 selector
 	struct descriptor d;
 	bool ok = descriptor_read(cpu, selector, &d) && readable_type(cpu, &d, limit) && privilege_allows(cpu, &d);
 
+	/* LAR: bits 19:16 are undefined by Intel; AMD says, and processors do, that they are the descriptor's. */
 	if (ok)
-		reg_set(cpu, i->reg, i->osize, limit ? descriptor_limit(&d) : d.raw >> 32 & 0xf0ff00);
+		reg_set(cpu, i->reg, i->osize, limit ? descriptor_limit(&d) : d.raw >> 32 & 0xffff00);
 	alu_set_zf(&cpu->flags, ok);
 }
 
@@ -255,20 +256,21 @@ void op_arpl_m(struct soft_cpu *cpu, const struct insn *i)
 void op_bound16(struct soft_cpu *cpu, const struct insn *i)
 {
 	s16 v = (s16)reg16(cpu, i->reg);
-	u8 b[4];
+	u64 la = mem_linear(cpu, i, 4, ACCESS_READ);
+	/* Two words: aligned as such. */
+	s16 lower = (s16)la_ld16(cpu, la), upper = (s16)la_ld16(cpu, (u32)(la + 2));
 
-	mem_ld_bytes(cpu, i, b, 4);
-	if (v < (s16)load16(b) || v > (s16)load16(b + 2))
+	if (v < lower || v > upper)
 		soft_fault(cpu, X86_BR);
 }
 
 void op_bound32(struct soft_cpu *cpu, const struct insn *i)
 {
 	s32 v = (s32)reg32(cpu, i->reg);
-	u8 b[8];
+	u64 la = mem_linear(cpu, i, 8, ACCESS_READ);
+	s32 lower = (s32)la_ld32(cpu, la), upper = (s32)la_ld32(cpu, (u32)(la + 4));
 
-	mem_ld_bytes(cpu, i, b, 8);
-	if (v < (s32)load32(b) || v > (s32)load32(b + 4))
+	if (v < lower || v > upper)
 		soft_fault(cpu, X86_BR);
 }
 
