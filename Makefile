@@ -102,10 +102,7 @@ $(UNITS): $(OBJ)/%: $(OBJ)/%.o $(UNIT_AUX:%.c=$(OBJ)/%.o) $(LIB)
 	$(call say,LD,$@)$(CC) $(MODEFLAGS) $(LDFLAGS) -o $@ $^ $(TESTLIBS) $(LIBS)
 units: $(UNITS)
 
-# The differential test of the software CPU: the same instructions on the host's CPU and in the interpreter.
-CPUDIFF := $(OBJ)/tests/cpu/diff
-$(CPUDIFF): $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard tests/cpu/*.c))) $(LIB)
-	$(call say,LD,$@)$(CC) $(MODEFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+include mk/cpu.mk
 
 # Fuzz targets: always clang, objects of their own.
 
@@ -176,6 +173,7 @@ help:
 	@echo 'make check-asan      all tests under AddressSanitizer; check-ubsan: UndefinedBehaviorSanitizer'
 	@echo 'make check-system    the system-level guests under vmdbg, QEMU TCG and Bochs; writes docs/cpu-system.md'
 	@echo 'make fuzz            every fuzz target for FUZZ_SECONDS (600) each'
+	@echo 'make fuzz-cpu        the software CPU beside the host'"'"'s, without end (CPU_SECONDS); resumes'
 	@echo 'make bench           speed beside QEMU TCG'
 	@echo 'make deps            installs the Debian packages of deps.txt (done by itself when some are missing)'
 	@echo 'make install         to DESTDIR, PREFIX (/usr/local); uninstall undoes it'

@@ -1,48 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Random sequences. An instruction is made by throwing prefixes, an opcode and operand bytes together and keeping
- * what Zydis decodes as an instruction of the CPU model that user code can run; only memory operands are shaped, so
- * that most of them hit the data pages. What differs between processors is left out here, each with its reason. */
+/* Random sequences: registers, instructions, and the memory they find. */
 #include <stdlib.h>
+#include <sys/mman.h>
 
-#include "tests/cpu/diff.h"
-#include "tests/cpu/isa.h"
+#include "tests/cpu/gen.h"
 #include "vmm/x86/regs.h"
 
-struct generator {
-	ZydisDecoder decoder[2]; /* 32-bit, 64-bit */
-	bool intel_host;
-};
-
-/* What a register holds at first: decides what it is good for in addresses. */
-enum reg_kind { REG_POINTER, REG_SMALL, REG_WILD };
-
-struct making {
-	struct rng *rng;
-	struct generator *g;
-	struct diff_case *c;
-	unsigned classes;
-	enum reg_kind kind[16];
-};
-
-static u64 pick_data_address(struct rng *rng)
+u64 pick_data_address(struct making *mk)
 {
+	u64 base = mk->c->segmented ? 0 : DIFF_DATA;
+	struct rng *rng = mk->rng;
 	u64 offset = rng_below(rng, DIFF_DATA_SIZE);
 
 	if (rng_percent(rng, 50))
 		offset &= ~15u;
 	switch (rng_below(rng, 20)) {
 	case 0: /* around the middle and the ends */
-		return DIFF_DATA + 0x1000 - 16 + rng_below(rng, 32);
+		return base + 0x1000 - 16 + rng_below(rng, 32);
 	case 1:
-		return DIFF_DATA + DIFF_DATA_SIZE - rng_below(rng, 20);
+		return base + DIFF_DATA_SIZE - rng_below(rng, 20);
 	case 2:
-		return DIFF_RO + rng_below(rng, 0x1000);
+		return base + (DIFF_RO - DIFF_DATA) + rng_below(rng, 0x1000);
 	default:
-		return DIFF_DATA + 0x100 + offset % (DIFF_DATA_SIZE - 0x200);
+		return base + 0x100 + offset % (DIFF_DATA_SIZE - 0x200);
 	}
 }
 
-static u64 pick_value(struct rng *rng)
+u64 pick_value(struct rng *rng)
 {
 	static const u64 special[] = {
 	    0,
@@ -75,512 +59,6 @@ static u64 pick_value(struct rng *rng)
 	}
 }
 
-/* --- memory operands --- */
-
-/* A register of @kind for a 4-bit number whose top bit is @high; any if there is none. */
-static unsigned pick_reg(struct making *mk, enum reg_kind kind, unsigned high)
-{
-	unsigned first = rng_below(mk->rng, 8);
-
-	if (rng_percent(mk->rng, 4))
-		return first;
-	for (unsigned i = 0; i < 8; i++) {
-		unsigned r = (first + i) & 7;
-
-		if (mk->kind[high * 8 + r] == kind)
-			return r;
-	}
-	return first;
-}
-
-static u32 pick_disp(struct rng *rng)
-{
-	if (rng_percent(rng, 3))
-		return rng_next(rng);
-	return (int)rng_below(rng, 512) - 256;
-}
-
-/* ModRM, SIB and displacement of a memory operand. */
-static unsigned make_mem(struct making *mk, unsigned rex, u8 *p)
-{
-	struct rng *rng = mk->rng;
-	unsigned n = 0, mod = rng_below(rng, 3), reg = rng_below(rng, 8), base = pick_reg(mk, REG_POINTER, rex & 1);
-
-	if (rng_percent(rng, 8)) { /* RIP-relative, or absolute in 32-bit code: filled in later */
-		p[n++] = reg << 3 | 5;
-		store32(p + n, pick_data_address(rng));
-		return n + 4;
-	}
-	if (rng_percent(rng, 4)) { /* absolute by SIB */
-		p[n++] = reg << 3 | 4;
-		p[n++] = 0x25;
-		store32(p + n, pick_data_address(rng));
-		return n + 4;
-	}
-	if (base == 5 && mod == 0)
-		mod = 1;
-	if (base == 4 || rng_percent(rng, 30)) {
-		unsigned index = rng_percent(rng, 20) ? 4 : pick_reg(mk, REG_SMALL, rex >> 1 & 1);
-
-		p[n++] = mod << 6 | reg << 3 | 4;
-		p[n++] = rng_below(rng, 4) << 6 | index << 3 | base;
-	} else {
-		p[n++] = mod << 6 | reg << 3 | base;
-	}
-	if (mod == 1) {
-		p[n++] = pick_disp(rng);
-	} else if (mod == 2) {
-		store32(p + n, pick_disp(rng));
-		n += 4;
-	}
-	return n;
-}
-
-/* --- opcodes --- */
-
-static unsigned pick_int_opcode(struct making *mk, u8 *p)
-{
-	static const u8 of[] = {0x1f, 0xa3, 0xa4, 0xa5, 0xab, 0xac, 0xad, 0xaf, 0xb0, 0xb1,
-				0xb3, 0xb6, 0xb7, 0xb8, 0xb8, 0xba, 0xbb, 0xbc, 0xbd, 0xbe,
-				0xbf, 0xc0, 0xc1, 0xc3, 0xc7, 0xc7, 0xc7, 0xc8, 0xcb};
-	/* those that would otherwise be rare among 256 */
-	static const u8 often[] = {0x69, 0x6b, 0x80, 0x81, 0x83, 0xc0, 0xc1, 0xd0, 0xd1, 0xd2, 0xd3, 0xf6, 0xf7, 0xfe,
-				   0xff, 0x8d, 0x8d, 0x63, 0xa4, 0xa5, 0xa6, 0xa7, 0xaa, 0xab, 0xac, 0xae, 0xaf};
-	struct rng *rng = mk->rng;
-	unsigned kind = rng_below(rng, 100);
-
-	if (kind < 40) {
-		p[0] = rng_next(rng);
-		return 1;
-	}
-	if (kind < 62) {
-		p[0] = often[rng_below(rng, sizeof(often))];
-		return 1;
-	}
-	p[0] = 0x0f;
-	if (kind < 94) {
-		if (rng_percent(rng, 70))
-			p[1] = of[rng_below(rng, sizeof(of))];
-		else
-			p[1] = (rng_percent(rng, 40) ? 0x40 : rng_percent(rng, 50) ? 0x80 : 0x90) + rng_below(rng, 16);
-		return 2;
-	}
-	p[1] = 0x38;
-	p[2] = 0xf0 + rng_below(rng, 2);
-	return 3;
-}
-
-static unsigned pick_sse_opcode(struct making *mk, u8 *p)
-{
-	static const u8 of[] = {0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x28, 0x29, 0x2a, 0x2b,
-				0x2c, 0x2d, 0x2e, 0x2f, 0xc2, 0xc4, 0xc5, 0xc6, 0xae, 0xc3, 0xe7, 0xf7};
-	struct rng *rng = mk->rng;
-	unsigned kind = rng_below(rng, 100);
-
-	p[0] = 0x0f;
-	if (kind < 70) {
-		switch (rng_below(rng, 3)) {
-		case 0:
-			p[1] = of[rng_below(rng, sizeof(of))];
-			break;
-		case 1:
-			p[1] = 0x50 + rng_below(rng, 0x30);
-			break;
-		default:
-			p[1] = 0xd0 + rng_below(rng, 0x30);
-			break;
-		}
-		return 2;
-	}
-	p[1] = kind < 88 ? 0x38 : 0x3a;
-	p[2] = rng_below(rng, p[1] == 0x38 ? 0x42 : 0x64);
-	return 3;
-}
-
-static unsigned pick_opcode(struct making *mk, u8 *p)
-{
-	unsigned classes = mk->classes;
-
-	if (classes & CLASS_X87 && rng_percent(mk->rng, 75)) {
-		p[0] = 0xd8 + rng_below(mk->rng, 8);
-		return 1;
-	}
-	if (classes & CLASS_SSE && rng_percent(mk->rng, 75))
-		return pick_sse_opcode(mk, p);
-	return pick_int_opcode(mk, p);
-}
-
-/* --- what is left out --- */
-
-static bool denied(const ZydisDecodedInstruction *i, const ZydisDecodedOperand *op)
-{
-	switch (i->mnemonic) {
-	/* The kernel's business, or the host kernel answers differently. */
-	case ZYDIS_MNEMONIC_SYSCALL:
-	case ZYDIS_MNEMONIC_SYSENTER:
-	case ZYDIS_MNEMONIC_SYSEXIT:
-	case ZYDIS_MNEMONIC_SYSRET:
-	case ZYDIS_MNEMONIC_INT:
-	case ZYDIS_MNEMONIC_INT1:
-	case ZYDIS_MNEMONIC_INTO:
-	case ZYDIS_MNEMONIC_IRET:
-	case ZYDIS_MNEMONIC_IRETD:
-	case ZYDIS_MNEMONIC_IRETQ:
-	case ZYDIS_MNEMONIC_RDPMC:
-	case ZYDIS_MNEMONIC_SGDT:
-	case ZYDIS_MNEMONIC_SIDT:
-	case ZYDIS_MNEMONIC_SLDT:
-	case ZYDIS_MNEMONIC_STR:
-	case ZYDIS_MNEMONIC_SMSW:
-	/* Their results are the host's. */
-	case ZYDIS_MNEMONIC_CPUID:
-	case ZYDIS_MNEMONIC_RDTSC:
-	case ZYDIS_MNEMONIC_RDTSCP:
-	case ZYDIS_MNEMONIC_LAR:
-	case ZYDIS_MNEMONIC_LSL:
-	case ZYDIS_MNEMONIC_VERR:
-	case ZYDIS_MNEMONIC_VERW:
-	case ZYDIS_MNEMONIC_XGETBV:
-	/* Segment loads, and bases: the child lives on its FS. */
-	case ZYDIS_MNEMONIC_LDS:
-	case ZYDIS_MNEMONIC_LES:
-	case ZYDIS_MNEMONIC_LFS:
-	case ZYDIS_MNEMONIC_LGS:
-	case ZYDIS_MNEMONIC_LSS:
-	/* State images hold the FPU's instruction pointers, which AMD and Intel keep differently. */
-	case ZYDIS_MNEMONIC_FNSAVE:
-	case ZYDIS_MNEMONIC_FNSTENV:
-	case ZYDIS_MNEMONIC_FXSAVE:
-	case ZYDIS_MNEMONIC_FXSAVE64:
-	case ZYDIS_MNEMONIC_FXRSTOR:
-	case ZYDIS_MNEMONIC_FXRSTOR64:
-	/* The length of UD0 and UD1 differs. */
-	case ZYDIS_MNEMONIC_UD0:
-	case ZYDIS_MNEMONIC_UD1:
-	/* Approximations: each processor has its own. */
-	case ZYDIS_MNEMONIC_RCPPS:
-	case ZYDIS_MNEMONIC_RCPSS:
-	case ZYDIS_MNEMONIC_RSQRTPS:
-	case ZYDIS_MNEMONIC_RSQRTSS:
-	case ZYDIS_MNEMONIC_F2XM1:
-	case ZYDIS_MNEMONIC_FYL2X:
-	case ZYDIS_MNEMONIC_FYL2XP1:
-	case ZYDIS_MNEMONIC_FPTAN:
-	case ZYDIS_MNEMONIC_FPATAN:
-	case ZYDIS_MNEMONIC_FSIN:
-	case ZYDIS_MNEMONIC_FCOS:
-	case ZYDIS_MNEMONIC_FSINCOS:
-		return true;
-	case ZYDIS_MNEMONIC_BSWAP: /* undefined result */
-		return i->operand_width == 16;
-	case ZYDIS_MNEMONIC_CVTPI2PS: /* does it enter MMX state when it touches no MMX register? */
-		return op[1].type == ZYDIS_OPERAND_TYPE_MEMORY;
-	case ZYDIS_MNEMONIC_SHLD: /* undefined result when the count exceeds 16 */
-	case ZYDIS_MNEMONIC_SHRD:
-		return i->operand_width == 16 &&
-		       (op[2].type == ZYDIS_OPERAND_TYPE_REGISTER || (op[2].imm.value.u & 31) > 16);
-	case ZYDIS_MNEMONIC_MOV:
-		return op[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-		       ZydisRegisterGetClass(op[0].reg.value) == ZYDIS_REGCLASS_SEGMENT;
-	case ZYDIS_MNEMONIC_POP:
-		return op[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-		       ZydisRegisterGetClass(op[0].reg.value) == ZYDIS_REGCLASS_SEGMENT;
-	default:
-		return false;
-	}
-}
-
-static bool has_rep(const ZydisDecodedInstruction *i)
-{
-	for (unsigned k = 0; k < i->raw.prefix_count; k++)
-		if (i->raw.prefixes[k].value == 0xf2 || i->raw.prefixes[k].value == 0xf3)
-			return true;
-	return false;
-}
-
-static bool has_call(const struct diff_case *c, unsigned count)
-{
-	for (unsigned n = 0; n < count; n++)
-		if (c->insn[n].mnemonic == ZYDIS_MNEMONIC_CALL)
-			return true;
-	return false;
-}
-
-static bool usable(const struct making *mk, unsigned number, const ZydisDecodedInstruction *i,
-		   const ZydisDecodedOperand *op)
-{
-	if (!isa_in_model(i) || denied(i, op))
-		return false;
-	switch (i->meta.isa_ext) {
-	case ZYDIS_ISA_EXT_RDWRFSGS:
-	case ZYDIS_ISA_EXT_INVPCID:
-	case ZYDIS_ISA_EXT_SMAP:
-	case ZYDIS_ISA_EXT_XSAVE:
-	case ZYDIS_ISA_EXT_XSAVEOPT:
-	case ZYDIS_ISA_EXT_XSAVEC:
-	case ZYDIS_ISA_EXT_XSAVES:
-		return false;
-	default:
-		break;
-	}
-	if (i->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (i->opcode & 0xf8) == 0xd8 && !(mk->classes & CLASS_X87))
-		return false;
-	if (i->opcode_map == ZYDIS_OPCODE_MAP_0F && i->opcode == 0x01)
-		return false;
-	/* PREFETCHW with a register: a NOP or undefined. */
-	if (i->opcode_map == ZYDIS_OPCODE_MAP_0F && i->opcode == 0x0d && i->raw.modrm.mod == 3)
-		return false;
-	if (i->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
-		return false;
-	/* FS and GS have bases on the host. */
-	if (i->attributes & (ZYDIS_ATTRIB_HAS_SEGMENT_FS | ZYDIS_ATTRIB_HAS_SEGMENT_GS))
-		return false;
-	/* Near branches with a 66 prefix: AMD truncates RIP, Intel ignores the prefix. */
-	if (i->meta.branch_type != ZYDIS_BRANCH_TYPE_NONE && i->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)
-		return false;
-	/* LOOPcc with REP prefixes: AMD lets the prefix choose the condition. */
-	/* BSF and BSR with F3 are TZCNT and LZCNT on the host. */
-	if ((i->mnemonic == ZYDIS_MNEMONIC_BSF || i->mnemonic == ZYDIS_MNEMONIC_BSR) && has_rep(i))
-		return false;
-	if ((i->mnemonic == ZYDIS_MNEMONIC_LOOPE || i->mnemonic == ZYDIS_MNEMONIC_LOOPNE) && has_rep(i))
-		return false;
-	/* Privileged instructions only end the sequence: a few will do. */
-	if (i->attributes & ZYDIS_ATTRIB_IS_PRIVILEGED)
-		return rng_percent(mk->rng, 3);
-	/* So do branches to a random place. After a CALL it might be one of ours, and a loop. */
-	if (i->meta.branch_type != ZYDIS_BRANCH_TYPE_NONE && !i->raw.imm[0].is_relative)
-		return !has_call(mk->c, number) && rng_percent(mk->rng, 5);
-	return true;
-}
-
-/* --- one instruction --- */
-
-static unsigned make_prefixes(struct making *mk, u8 *p)
-{
-	static const struct {
-		u8 byte, percent;
-	} prefix[] = {{0x66, 22}, {0xf2, 8}, {0xf3, 12}, {0xf0, 4}, {0x67, 4},
-		      {0x2e, 1},  {0x3e, 1}, {0x26, 1},  {0x36, 1}};
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < ARRAY_SIZE(prefix); i++)
-		if (rng_percent(mk->rng, prefix[i].percent))
-			p[n++] = prefix[i].byte;
-	return n;
-}
-
-static void fill_immediate(struct rng *rng, u8 *p, unsigned n)
-{
-	u64 value = pick_value(rng);
-
-	for (unsigned i = 0; i < n; i++)
-		p[i] = value >> (8 * (i & 7));
-}
-
-/* Fields that depend on where the instruction will be. */
-static void make_patch(struct making *mk, struct diff_insn *insn, const ZydisDecodedInstruction *i, unsigned number)
-{
-	insn->target = -1;
-	if (i->raw.imm[0].is_relative && i->raw.imm[0].size) {
-		insn->patch = i->raw.imm[0].offset;
-		insn->patch_size = i->raw.imm[0].size / 8;
-		insn->target = number + 1 + rng_below(mk->rng, mk->c->count - number);
-	} else if (!mk->c->bits32 && i->attributes & ZYDIS_ATTRIB_HAS_MODRM && i->raw.modrm.mod == 0 &&
-		   i->raw.modrm.rm == 5) {
-		insn->patch = i->raw.disp.offset;
-		insn->patch_size = 4;
-		insn->address = load32(insn->bytes + insn->patch);
-	}
-	/* Absolute addresses without ModRM. */
-	if (i->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && i->opcode >= 0xa0 && i->opcode <= 0xa3)
-		for (unsigned k = 0; k < i->raw.disp.size / 8u; k++)
-			insn->bytes[i->raw.disp.offset + k] = pick_data_address(mk->rng) >> 8 * k & (k < 4 ? 0xff : 0);
-}
-
-static bool try_insn(struct making *mk, struct diff_insn *insn, unsigned number)
-{
-	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-	ZydisDecodedInstruction i;
-	struct rng *rng = mk->rng;
-	unsigned rex = 0, n;
-	u8 b[40];
-
-	n = make_prefixes(mk, b);
-	if (!mk->c->bits32 && rng_percent(rng, 60)) {
-		rex = 0x40 | rng_below(rng, 16);
-		b[n++] = rex;
-	}
-	n += pick_opcode(mk, b + n);
-	if (rng_percent(rng, 50))
-		b[n++] = 0xc0 | rng_next(rng);
-	else
-		n += make_mem(mk, rex, b + n);
-	fill_immediate(rng, b + n, 15);
-	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&mk->g->decoder[!mk->c->bits32], b, 15, &i, operands)))
-		return false;
-	if (!usable(mk, number, &i, operands))
-		return false;
-	memset(insn, 0, sizeof(*insn));
-	memcpy(insn->bytes, b, i.length);
-	insn->len = i.length;
-	insn->mnemonic = i.mnemonic;
-	insn->wide = i.meta.isa_ext != ZYDIS_ISA_EXT_BASE && i.meta.isa_ext != ZYDIS_ISA_EXT_LONGMODE;
-	make_patch(mk, insn, &i, number);
-	return true;
-}
-
-/* --- flags that are undefined --- */
-
-static bool is_shift(ZydisMnemonic m)
-{
-	return m == ZYDIS_MNEMONIC_SHL || m == ZYDIS_MNEMONIC_SHR || m == ZYDIS_MNEMONIC_SAR ||
-	       m == ZYDIS_MNEMONIC_ROL || m == ZYDIS_MNEMONIC_ROR || m == ZYDIS_MNEMONIC_RCL ||
-	       m == ZYDIS_MNEMONIC_RCR || m == ZYDIS_MNEMONIC_SHLD || m == ZYDIS_MNEMONIC_SHRD;
-}
-
-/* Shifts: what is undefined depends on the count (SDM 2B, "SAL/SAR/SHL/SHR", "RCL/RCR/ROL/ROR", "SHLD"). */
-static void shift_flags(const ZydisDecodedInstruction *i, const ZydisDecodedOperand *op, u64 *defined, u64 *undefined)
-{
-	ZydisMnemonic m = i->mnemonic;
-	bool rotate = m == ZYDIS_MNEMONIC_ROL || m == ZYDIS_MNEMONIC_ROR || m == ZYDIS_MNEMONIC_RCL ||
-		      m == ZYDIS_MNEMONIC_RCR;
-	const ZydisDecodedOperand *by = &op[m == ZYDIS_MNEMONIC_SHLD || m == ZYDIS_MNEMONIC_SHRD ? 2 : 1];
-	bool known = by->type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
-	unsigned count = known ? by->imm.value.u & (i->operand_width == 64 ? 63 : 31) : 0;
-
-	*defined = *undefined = 0;
-	if (known && count == 0)
-		return;
-	*defined = RFLAGS_CF | RFLAGS_OF;
-	if (!rotate) {
-		*defined = RFLAGS_STATUS;
-		*undefined |= RFLAGS_AF;
-	}
-	if (!known || count > 1)
-		*undefined |= RFLAGS_OF;
-	if (!rotate && m != ZYDIS_MNEMONIC_SAR && (!known || count >= i->operand_width))
-		*undefined |= RFLAGS_CF;
-	if (!known)
-		*defined = 0;
-}
-
-static void insn_flags(const ZydisDecodedInstruction *i, const ZydisDecodedOperand *op, u64 *reads, u64 *defined,
-		       u64 *undefined)
-{
-	*reads = *defined = *undefined = 0;
-	if (i->cpu_flags) {
-		*reads = i->cpu_flags->tested & RFLAGS_STATUS;
-		*undefined = i->cpu_flags->undefined & RFLAGS_STATUS;
-		*defined = (i->cpu_flags->modified | i->cpu_flags->set_0 | i->cpu_flags->set_1) & RFLAGS_STATUS;
-	}
-	if (is_shift(i->mnemonic))
-		shift_flags(i, op, defined, undefined);
-	if (i->mnemonic == ZYDIS_MNEMONIC_PUSHF || i->mnemonic == ZYDIS_MNEMONIC_PUSHFD ||
-	    i->mnemonic == ZYDIS_MNEMONIC_PUSHFQ)
-		*reads = RFLAGS_STATUS;
-	/* A repeated string instruction may execute no iteration. */
-	if (i->attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE))
-		*defined = 0;
-	*defined &= ~*undefined;
-}
-
-/* C0, C2 and C3 (and C1, where Zydis says so) as bits of the status word. */
-static u16 fsw_bits(u32 flags)
-{
-	return (flags & ZYDIS_FPUFLAG_C0 ? 1 << 8 : 0) | (flags & ZYDIS_FPUFLAG_C1 ? 1 << 9 : 0) |
-	       (flags & ZYDIS_FPUFLAG_C2 ? 1 << 10 : 0) | (flags & ZYDIS_FPUFLAG_C3 ? 1 << 14 : 0);
-}
-
-/* FCOMI and its kin: AMD leaves C1 alone, and sets the flags even if the exception is unmasked. */
-static bool is_fcomi(ZydisMnemonic m)
-{
-	return m == ZYDIS_MNEMONIC_FCOMI || m == ZYDIS_MNEMONIC_FCOMIP || m == ZYDIS_MNEMONIC_FUCOMI ||
-	       m == ZYDIS_MNEMONIC_FUCOMIP;
-}
-
-static void fcomi_undefined(struct diff_case *c, unsigned n, u64 *undefined, u16 *fsw)
-{
-	bool unmasked = !(c->in.fpu.fcw & 1);
-
-	for (unsigned k = 0; k < n; k++)
-		unmasked |= c->insn[k].mnemonic == ZYDIS_MNEMONIC_FLDCW ||
-			    c->insn[k].mnemonic == ZYDIS_MNEMONIC_FLDENV ||
-			    c->insn[k].mnemonic == ZYDIS_MNEMONIC_FRSTOR;
-	*fsw |= 1 << 9;
-	if (unmasked)
-		*undefined |= RFLAGS_STATUS;
-}
-
-/* The undefined flags before each instruction. Code that a branch may skip can make flags undefined, not defined. */
-static bool track_undefined(struct generator *g, struct diff_case *c)
-{
-	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-	ZydisDecodedInstruction i;
-	unsigned joined = 0; /* the instruction where all branches so far have come together */
-	u64 u = 0;
-	u16 fsw = 0;
-
-	for (unsigned n = 0; n < c->count; n++) {
-		u64 reads, defined, undefined;
-
-		c->undefined[n] = u;
-		c->undefined_fsw[n] = fsw;
-		if (g->intel_host)
-			continue;
-		if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&g->decoder[!c->bits32], c->insn[n].bytes, c->insn[n].len, &i,
-							 operands)))
-			return false;
-		insn_flags(&i, operands, &reads, &defined, &undefined);
-		if (reads & u || (i.mnemonic == ZYDIS_MNEMONIC_FNSTSW && fsw))
-			return false;
-		if (n >= joined)
-			u &= ~defined;
-		u |= undefined;
-		if (i.fpu_flags) {
-			if (n >= joined && i.meta.isa_set != ZYDIS_ISA_SET_FCMOV) /* which may leave C1 alone */
-				fsw &= ~fsw_bits(i.fpu_flags->modified | i.fpu_flags->set_0 | i.fpu_flags->set_1);
-			fsw |= fsw_bits(i.fpu_flags->undefined);
-		}
-		if (is_fcomi(i.mnemonic))
-			fcomi_undefined(c, n, &u, &fsw);
-		if (c->insn[n].target > (int)joined)
-			joined = c->insn[n].target;
-	}
-	c->undefined[c->count] = u;
-	c->undefined_fsw[c->count] = fsw;
-	return true;
-}
-
-bool diff_assemble(struct generator *g, struct diff_case *c)
-{
-	unsigned len = 0;
-	u64 base;
-
-	for (unsigned n = 0; n < c->count; n++)
-		len += c->insn[n].len;
-	c->code_len = c->cut ? len : len + 1;
-	base = c->cut ? DIFF_CODE + DIFF_PAGE - len : DIFF_CODE + DIFF_CODE_START;
-	c->in.rip = base;
-	for (unsigned n = 0, at = 0; n <= c->count; n++) {
-		c->start[n] = base + at;
-		if (n < c->count) {
-			memcpy(c->code + at, c->insn[n].bytes, c->insn[n].len);
-			at += c->insn[n].len;
-		}
-	}
-	if (!c->cut)
-		c->code[len] = 0xcc;
-	for (unsigned n = 0; n < c->count; n++) {
-		const struct diff_insn *insn = &c->insn[n];
-		u64 to = insn->target >= 0 ? c->start[(unsigned)insn->target] : insn->address;
-		u64 rel = to - c->start[n + 1];
-
-		if (insn->patch_size)
-			memcpy(c->code + (c->start[n] - base) + insn->patch, &rel, insn->patch_size);
-	}
-	return track_undefined(g, c);
-}
-
 /* --- registers --- */
 
 static void make_gprs(struct making *mk)
@@ -597,7 +75,7 @@ static void make_gprs(struct making *mk)
 		mk->kind[r] = k < 40 ? REG_POINTER : k < 65 ? REG_SMALL : REG_WILD;
 		switch (mk->kind[r]) {
 		case REG_POINTER:
-			mk->c->in.gpr[r] = pick_data_address(rng);
+			mk->c->in.gpr[r] = pick_data_address(mk);
 			break;
 		case REG_SMALL:
 			mk->c->in.gpr[r] = rng_below(rng, rng_percent(rng, 80) ? 24 : 256);
@@ -609,8 +87,62 @@ static void make_gprs(struct making *mk)
 	}
 	if (rng_percent(rng, 80))
 		mk->c->in.gpr[RSP] &= ~7ull;
-	for (unsigned r = 0; mk->c->bits32 && r < 8; r++)
+	for (unsigned r = 0; mk->c->bits != 64 && r < 8; r++)
 		mk->c->in.gpr[r] = (u32)mk->c->in.gpr[r];
+}
+
+u16 pick_selector(const struct diff_host *host, struct rng *rng)
+{
+	static const u16 fixed[] = {0,    1,    2,    3,    USER32_CS, USER_DS, USER64_CS, 0x28, 0x2a, 0x20,  0x32,
+				    0x10, 0x18, 0x40, 0x50, 0x63,      0x78,    0x7b,      0x80, 0x83, 0xfffb};
+	unsigned k = rng_below(rng, 100);
+
+	if (k < 25)
+		return USER_DS;
+	if (k < 40)
+		return rng_percent(rng, 50) ? USER64_CS : USER32_CS;
+	if (k < 75 && host->ldt) {
+		u16 sel = DIFF_LDT_SELECTOR(rng_below(rng, DIFF_LDT_COUNT + 1));
+
+		return rng_percent(rng, 90) ? sel : sel ^ rng_below(rng, 4);
+	}
+	if (k < 97)
+		return fixed[rng_below(rng, ARRAY_SIZE(fixed))];
+	k = rng_next(rng);
+	return k & 0xffff;
+}
+
+/* The selectors each case begins with; these must load without a fault. */
+static void make_segments(struct making *mk)
+{
+	static const u8 data[] = {LDT_DATA, LDT_DATA16, LDT_SHIFTED, LDT_DATA16, LDT_SHORT, LDT_DOWN};
+	static const u8 stack[] = {LDT_DATA16, LDT_DATA, LDT_DATA16, LDT_SHIFTED};
+	struct rng *rng = mk->rng;
+	struct diff_case *c = mk->c;
+	u16 *seg = c->in.seg;
+
+	if (c->segmented) {
+		for (unsigned n = 0; n < 6; n++)
+			seg[n] = DIFF_LDT_SELECTOR(data[rng_below(rng, rng_percent(rng, 85) ? 4 : 6)]);
+		seg[SEG_CS] = DIFF_LDT_SELECTOR(c->bits == 16 ? LDT_CODE16 : LDT_CODE32);
+		seg[SEG_SS] = DIFF_LDT_SELECTOR(stack[rng_below(rng, 4)]);
+		c->in.fs_base = diff_ldt[seg[SEG_FS] >> 3].base;
+		c->in.gs_base = diff_ldt[seg[SEG_GS] >> 3].base;
+		return;
+	}
+	for (unsigned n = 0; n < 6; n++)
+		seg[n] = USER_DS;
+	seg[SEG_CS] = c->bits == 64 ? USER64_CS : USER32_CS;
+	if (!mk->g->host.fsgsbase) {
+		seg[SEG_FS] = seg[SEG_GS] = 0;
+		return;
+	}
+	if (rng_percent(rng, 30))
+		seg[SEG_FS] = 0;
+	if (rng_percent(rng, 30))
+		seg[SEG_GS] = 0;
+	c->in.fs_base = rng_percent(rng, 80) ? rng_below(rng, 256) : (u32)pick_value(rng);
+	c->in.gs_base = rng_percent(rng, 80) ? rng_below(rng, 256) : (u32)pick_value(rng);
 }
 
 /* Floating-point numbers of every kind, in single, double or extended format. */
@@ -682,7 +214,7 @@ static void make_fpu(struct making *mk)
 		}
 		if (rng_percent(rng, 40)) /* rounding, flush to zero, denormals are zero */
 			fpu->mxcsr ^= (rng_next(rng) & 0xe000) | (rng_percent(rng, 50) ? 0x40 : 0);
-		if (rng_percent(rng, 5)) /* some exceptions unmasked */
+		if (rng_percent(rng, 12)) /* some exceptions unmasked */
 			fpu->mxcsr &= ~(rng_next(rng) & 0x1f80);
 	}
 	if (mk->classes & CLASS_X87) {
@@ -693,11 +225,92 @@ static void make_fpu(struct making *mk)
 				   (rng_percent(rng, 50)   ? 0x300
 				    : rng_percent(rng, 50) ? 0x200
 							   : 0);
-		if (rng_percent(rng, 5))
+		if (rng_percent(rng, 12))
 			fpu->fcw &= ~(rng_next(rng) & 0x3f);
+		if (rng_percent(rng, 5)) { /* some of them pending */
+			fpu->fsw |= rng_next(rng) & 0x7f;
+			fpu->fsw |= fpu->fsw & ~fpu->fcw & 0x3f ? 0x8080 : 0;
+		}
 	}
 	for (unsigned i = 0; i < 8 && mk->classes & (CLASS_X87 | CLASS_SSE); i++)
 		make_st(rng, &fpu->st[i].mant, &fpu->st[i].se);
+}
+
+/* --- sequences --- */
+
+/* MOV of a byte over the last byte of a later instruction's immediate, the next one's even. */
+static bool make_modifier(struct making *mk, unsigned number, unsigned target)
+{
+	struct diff_case *c = mk->c;
+	struct diff_insn *insn = &c->insn[number];
+	const struct diff_insn *to = &c->insn[target];
+	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	ZydisDecodedInstruction i;
+
+	if (to->last || to->pre || to->patch_size || to->modifies >= 0)
+		return false;
+	if (!ZYAN_SUCCESS(
+		ZydisDecoderDecodeFull(&mk->g->decoder[bits_index(c->bits)], to->bytes, to->len, &i, operands)))
+		return false;
+	/* Not where the immediate decides which flags are undefined, or where code goes. */
+	if (!i.raw.imm[0].size || i.raw.imm[1].size || i.raw.imm[0].offset + i.raw.imm[0].size / 8 != i.length ||
+	    i.meta.category == ZYDIS_CATEGORY_SHIFT || i.meta.category == ZYDIS_CATEGORY_ROTATE ||
+	    i.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE)
+		return false;
+	*insn = (struct diff_insn){
+	    .bytes = {0xc6, 0x05, 0, 0, 0, 0, rng_next(mk->rng)},
+	    .len = 7,
+	    .patch = 2,
+	    .patch_size = 4,
+	    .target = -1,
+	    .modifies = target,
+	    .absolute = c->bits == 32,
+	    .osize = 1,
+	    .asize = c->bits == 32 ? 1 : 2,
+	    .form = mk->g->modifier_form,
+	    .mnemonic = ZYDIS_MNEMONIC_MOV,
+	};
+	return true;
+}
+
+static void make_insns(struct making *mk)
+{
+	struct diff_case *c = mk->c;
+
+	for (unsigned n = 0; n < c->count; n++) {
+		struct diff_insn *insn = &c->insn[n];
+
+		do {
+			while (!insn_make(mk, insn, n))
+				;
+		} while (insn->last && n + 1 < c->count && !rng_percent(mk->rng, 20));
+		if (insn->last)
+			c->count = n + 1;
+	}
+	for (unsigned n = 0; n < c->count; n++)
+		if (c->insn[n].target > (int)c->count)
+			c->insn[n].target = c->count;
+	if (c->count > 1 && c->bits != 16 && !c->segmented && rng_percent(mk->rng, 5)) {
+		unsigned n = rng_below(mk->rng, c->count - 1);
+		struct diff_insn was = c->insn[n];
+
+		if (!make_modifier(mk, n, n + 1 + rng_below(mk->rng, c->count - n - 1)))
+			c->insn[n] = was;
+	}
+}
+
+static void make_place(struct making *mk)
+{
+	struct diff_case *c = mk->c;
+	unsigned k = rng_below(mk->rng, 100);
+
+	c->bits = k < 70 ? 64 : 32;
+	if (k >= 82 && mk->g->host.ldt) {
+		c->segmented = true;
+		c->bits = k < 91 ? 32 : 16;
+	}
+	c->cut = rng_percent(mk->rng, 2);
+	c->cross = rng_percent(mk->rng, 4);
 }
 
 void gen_case(struct generator *g, struct rng *rng, unsigned classes, struct diff_case *c)
@@ -706,31 +319,187 @@ void gen_case(struct generator *g, struct rng *rng, unsigned classes, struct dif
 
 	do {
 		memset(c, 0, sizeof(*c));
-		c->intel_host = g->intel_host;
-		c->bits32 = rng_percent(rng, 20);
-		c->cut = rng_percent(rng, 2);
+		c->intel_host = g->host.intel;
+		make_place(&mk);
 		c->count = 1 + rng_below(rng, DIFF_MAX_INSNS);
+		make_segments(&mk);
 		make_gprs(&mk);
 		make_fpu(&mk);
 		c->in.rflags = RFLAGS_1 | RFLAGS_IF | (rng_next(rng) & RFLAGS_STATUS) |
-			       (rng_percent(rng, 15) ? RFLAGS_DF : 0);
-		for (unsigned n = 0; n < c->count; n++)
-			while (!try_insn(&mk, &c->insn[n], n))
-				;
+			       (rng_percent(rng, 15) ? RFLAGS_DF : 0) | (rng_percent(rng, 3) ? RFLAGS_TF : 0) |
+			       (rng_percent(rng, 5) ? RFLAGS_AC : 0);
+		make_insns(&mk);
+		/* What lies behind undefined bytes might be part of an instruction. */
+		if (c->insn[c->count - 1].undefined)
+			c->cut = false;
 	} while (!diff_assemble(g, c));
 }
 
-struct generator *gen_create(bool intel_host)
+/* --- memory --- */
+
+static void make_x87_image(struct rng *rng, u8 *p, unsigned step)
+{
+	for (unsigned n = 0; n < 8; n++) {
+		u64 mant;
+		u16 se;
+
+		make_st(rng, &mant, &se);
+		store64(p + step * n, mant);
+		store16(p + step * n + 8, se);
+	}
+}
+
+static void make_area(struct rng *rng, u8 *p)
+{
+	store16(p, 0x37f ^ (rng_percent(rng, 20) ? rng_next(rng) & 0x3f : 0));
+	store16(p + 2, rng_next(rng));
+	if (rng_percent(rng, 80))
+		p[2] &= 0x40;
+	store32(p + 24, 0x1f80 ^ (rng_next(rng) & (rng_percent(rng, 20) ? 0xffff : 0x6040)));
+	make_x87_image(rng, p + 32, 16);
+}
+
+static void make_header(const struct diff_host *host, struct rng *rng, u8 *h, bool compacted)
+{
+	u64 known = XCR0_X87 | XCR0_SSE, bv = rng_next(rng) & known;
+
+	memset(h, 0, 64);
+	store64(h, bv);
+	if (compacted)
+		store64(h + 8, BIT(63) | bv | (rng_next(rng) & known));
+	if (rng_percent(rng, 15)) { /* something that isn't allowed */
+		unsigned at = rng_below(rng, 64 * 8);
+
+		if (at >= 64 * 2 || !(host->xcr0 >> (at & 63) & 1))
+			h[at / 8] ^= 1 << (at & 7);
+	}
+}
+
+static void make_frames(struct rng *rng, u8 *data, const struct diff_host *host)
+{
+	for (unsigned size = 2, n = 0; n < 3; n++, size *= 2) {
+		for (unsigned k = 0; k < SLOT_FAR_N; k++) {
+			u64 to = DIFF_LANDING + rng_below(rng, DIFF_LANDING_END - DIFF_LANDING);
+
+			to += rng_percent(rng, 60) && size > 2 ? DIFF_CODE : 0;
+			memcpy(data + SLOT_FAR + 16 * (n * SLOT_FAR_N + k), &to, 8);
+			store16(data + SLOT_FAR + 16 * (n * SLOT_FAR_N + k) + size, pick_selector(host, rng));
+		}
+		u64 frame[5] = {
+		    DIFF_LANDING + (rng_percent(rng, 60) && size > 2 ? DIFF_CODE : 0), pick_selector(host, rng),
+		    RFLAGS_1 |
+			(rng_next(rng) & (RFLAGS_STATUS | RFLAGS_DF | RFLAGS_IF | RFLAGS_AC | RFLAGS_NT | RFLAGS_TF)),
+		    DIFF_DATA + 0x200, pick_selector(host, rng)};
+		for (unsigned k = 0; k < 5; k++)
+			memcpy(data + SLOT_FRAME + 64 * n + size * k, &frame[k], size);
+	}
+	for (unsigned k = 0; k < SLOT_SELECT_N; k++)
+		store16(data + SLOT_SELECTOR + 8 * k, pick_selector(host, rng));
+}
+
+/* 16 bytes: integers, floating-point numbers of every format, decimal digits. */
+static void fill(struct rng *rng, u8 *p)
+{
+	u64 mant;
+	u16 se;
+
+	store64(p, rng_next(rng));
+	store64(p + 8, rng_below(rng, 2) ? rng_next(rng) : rng_below(rng, 256));
+	switch (rng_below(rng, 8)) {
+	case 0:
+		for (unsigned k = 0; k < 16; k += 4)
+			store32(p + k, pick_single(rng));
+		break;
+	case 1:
+		for (unsigned k = 0; k < 16; k += 8)
+			store64(p + k, pick_double(rng));
+		break;
+	case 2:
+		make_st(rng, &mant, &se);
+		store64(p, mant);
+		store16(p + 8, se);
+		break;
+	case 3:
+		for (unsigned k = 0; k < 16; k++)
+			p[k] = rng_below(rng, 10) << 4 | rng_below(rng, 10);
+		break;
+	case 4:
+		for (unsigned k = 0; k < 16; k += 4)
+			store32(p + k, (int)rng_below(rng, 64) - 32);
+		break;
+	}
+}
+
+void gen_data(const struct diff_host *host, struct rng *rng, u8 *data)
+{
+	for (unsigned i = 0; i < DIFF_IMAGE; i += 16)
+		fill(rng, data + i);
+	make_area(rng, data + SLOT_FXSAVE);
+	make_area(rng, data + SLOT_XSAVE);
+	make_header(host, rng, data + SLOT_XSAVE + 512, false);
+	make_area(rng, data + SLOT_COMPACT);
+	make_header(host, rng, data + SLOT_COMPACT + 512, true);
+	store16(data + SLOT_ENV, 0x37f);
+	store16(data + SLOT_ENV + 4, rng_next(rng) & (rng_percent(rng, 70) ? 0x7f40 : 0xffff));
+	make_x87_image(rng, data + SLOT_ENV + 28, 10);
+	make_frames(rng, data, host);
+	memset(data + SLOT_ZERO, 0, 64);
+}
+
+/* --- the generator --- */
+
+void *shared_alloc(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		abort();
+	return p;
+}
+
+static void sort_forms(struct generator *g)
+{
+	g->forms = forms_all(&g->forms_count);
+	for (unsigned n = 0; n < g->forms_count; n++) {
+		const struct form *f = &g->forms[n];
+		unsigned class = __builtin_ctz(f->class);
+		struct form_list *list = f->defined ? &g->defined[class][f->kind] : &g->undefined[class];
+
+		if (!list->index)
+			list->index = calloc(g->forms_count, sizeof(*list->index));
+		list->index[list->count++] = n;
+		if (f->map == 0 && f->op == 0xc6 && f->kind == FORM_MEM && f->reg == 0)
+			g->modifier_form = n;
+	}
+	g->notes = shared_alloc(g->forms_count * sizeof(*g->notes));
+}
+
+struct generator *gen_create(const struct diff_host *host)
 {
 	struct generator *g = calloc(1, sizeof(*g));
 
-	isa_decoder_init(&g->decoder[0], 32);
-	isa_decoder_init(&g->decoder[1], 64);
-	g->intel_host = intel_host;
+	for (unsigned n = 0; n < 3; n++) {
+		isa_decoder_init(&g->decoder[n], 16 << n);
+		ZydisDecoderInit(&g->full[n],
+				 n == 2   ? ZYDIS_MACHINE_MODE_LONG_64
+				 : n == 1 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32
+					  : ZYDIS_MACHINE_MODE_LONG_COMPAT_16,
+				 n == 2   ? ZYDIS_STACK_WIDTH_64
+				 : n == 1 ? ZYDIS_STACK_WIDTH_32
+					  : ZYDIS_STACK_WIDTH_16);
+	}
+	g->host = *host;
+	sort_forms(g);
 	return g;
 }
 
 void gen_free(struct generator *g)
 {
+	for (unsigned class = 0; class < CLASS_COUNT; class ++) {
+		for (unsigned kind = 0; kind < 3; kind++)
+			free(g->defined[class][kind].index);
+		free(g->undefined[class].index);
+	}
+	munmap(g->notes, g->forms_count * sizeof(*g->notes));
 	free(g);
 }

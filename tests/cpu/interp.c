@@ -21,21 +21,21 @@
 #define P_KPD     0x7000
 #define P_KPT     0x8000
 #define P_GDT     0x10000
+#define P_LDT     0x10800
 #define P_IDT     0x11000
 #define P_TSS     0x12000
 #define P_HANDLER 0x13000
 #define P_STACK   0x14000 /* one page */
-#define P_CODE    0x20000
-#define P_DATA    0x21000
-#define P_RO      0x23000
+#define P_CODE    0x20000 /* two pages */
+#define P_DATA    0x22000 /* two */
+#define P_RO      0x24000
 /* The kernel's part is mapped here, out of reach of user code. */
 #define KERNEL 0xffff800000000000ull
 
-#define KERNEL_CS    0x10
-#define USER32_CS    0x23
-#define USER_DS      0x2b
-#define USER64_CS    0x33
-#define TSS_SELECTOR 0x40
+#define KERNEL_CS        0x10
+#define TSS_SELECTOR     0x40
+#define LDT_SELECTOR     0x50
+#define CPUNODE_SELECTOR 0x78
 
 #define INSNS_ALLOWED 1000
 
@@ -44,6 +44,7 @@ struct interp {
 	struct vcpu *vcpu;
 	struct x86_state start;
 	u8 data[DIFF_DATA_SIZE];
+	u8 code[DIFF_CODE_SIZE]; /* INT3 */
 };
 
 /* User-mode code reaches none of these: no device, no TSC read it may make, no MSR. */
@@ -116,7 +117,8 @@ static void build_page_tables(struct interp *in)
 	entry(in, P_PDPT, 0, P_PD | table);
 	entry(in, P_PD, DIFF_CODE >> 21, P_PT_CODE | table);
 	entry(in, P_PD, DIFF_DATA >> 21, P_PT_DATA | table);
-	entry(in, P_PT_CODE, 0, P_CODE | user);
+	entry(in, P_PT_CODE, 0, P_CODE | user | PTE_W);
+	entry(in, P_PT_CODE, 1, (P_CODE + 0x1000) | user | PTE_W);
 	entry(in, P_PT_DATA, 0, P_DATA | user | PTE_W | PTE_NX);
 	entry(in, P_PT_DATA, 1, (P_DATA + 0x1000) | user | PTE_W | PTE_NX);
 	entry(in, P_PT_DATA, 3, P_RO | user | PTE_NX);
@@ -127,17 +129,35 @@ static void build_page_tables(struct interp *in)
 		entry(in, P_KPT, page, (u64)page << 12 | PTE_P | PTE_W);
 }
 
-static void build_tables(struct interp *in)
+/* A system descriptor of long mode: 16 bytes. */
+static void system_descriptor(struct interp *in, unsigned selector, u64 base, u64 limit, u64 ar)
 {
-	u64 tss = KERNEL + P_TSS;
+	store64(ram(in, P_GDT + selector), limit | (base & 0xffffff) << 16 | ar << 40 | (base >> 24 & 0xff) << 56);
+	store64(ram(in, P_GDT + selector + 8), base >> 32);
+}
 
+/* The GDT is Linux's, as far as user code can see it. */
+static void build_gdt(struct interp *in, const struct diff_host *host)
+{
+	store64(ram(in, P_GDT + 0x08), 0x00cf9b000000ffff);
 	store64(ram(in, P_GDT + KERNEL_CS), 0x00af9b000000ffff);
+	store64(ram(in, P_GDT + 0x18), 0x00cf93000000ffff);
 	store64(ram(in, P_GDT + (USER32_CS & ~7)), 0x00cffb000000ffff);
 	store64(ram(in, P_GDT + (USER_DS & ~7)), 0x00cff3000000ffff);
 	store64(ram(in, P_GDT + (USER64_CS & ~7)), 0x00affb000000ffff);
-	store64(ram(in, P_GDT + TSS_SELECTOR),
-		0x67 | (tss & 0xffffff) << 16 | 0x8bull << 40 | (tss >> 24 & 0xff) << 56);
-	store64(ram(in, P_GDT + TSS_SELECTOR + 8), tss >> 32);
+	system_descriptor(in, TSS_SELECTOR, KERNEL + P_TSS, 0x67, 0x8b);
+	store64(ram(in, P_GDT + CPUNODE_SELECTOR), (host->cpunode_lsl & 0xffff) |
+						       (u64)(host->cpunode_lar & 0xf0ff00) << 32 |
+						       (u64)(host->cpunode_lsl & 0xf0000) << 32);
+	if (!host->ldt)
+		return;
+	system_descriptor(in, LDT_SELECTOR, KERNEL + P_LDT, 8 * DIFF_LDT_COUNT - 1, 0x82);
+	for (unsigned n = 0; n < DIFF_LDT_COUNT; n++)
+		store64(ram(in, P_LDT + 8 * n), diff_descriptor(&diff_ldt[n]));
+}
+
+static void build_tables(struct interp *in)
+{
 	store64(ram(in, P_TSS + 4), KERNEL + P_STACK + 0x1000); /* RSP0 */
 	store16(ram(in, P_TSS + 102), 0x68);                    /* no I/O bitmap */
 	for (unsigned v = 0; v < 32; v++) {
@@ -151,11 +171,8 @@ static void build_tables(struct interp *in)
 	}
 }
 
-static void build_registers(struct x86_state *s)
+static void build_registers(struct x86_state *s, const struct diff_host *host)
 {
-	const struct x86_segment null = {.ar = AR_UNUSABLE};
-	const u32 user = AR_P | AR_DPL | AR_S | AR_RW | AR_ACCESSED | AR_G;
-
 	x86_state_reset(s);
 	s->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
 	s->cr3 = P_PML4;
@@ -163,22 +180,38 @@ static void build_registers(struct x86_state *s)
 		 CR4_FSGSBASE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP;
 	s->efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
 	s->xcr0 = XCR0_X87 | XCR0_SSE;
-	s->seg[SEG_ES] = s->seg[SEG_SS] = s->seg[SEG_DS] =
-	    (struct x86_segment){.limit = 0xffffffff, .ar = user | AR_DB, .selector = USER_DS};
-	s->seg[SEG_FS] = s->seg[SEG_GS] = s->seg[SEG_LDTR] = null;
+	s->seg[SEG_LDTR] = (struct x86_segment){.ar = AR_UNUSABLE};
+	if (host->ldt)
+		s->seg[SEG_LDTR] = (struct x86_segment){
+		    .base = KERNEL + P_LDT, .limit = 8 * DIFF_LDT_COUNT - 1, .ar = AR_P | 2, .selector = LDT_SELECTOR};
 	s->seg[SEG_TR] =
 	    (struct x86_segment){.base = KERNEL + P_TSS, .limit = 0x67, .ar = AR_P | 11, .selector = TSS_SELECTOR};
-	s->gdtr = (struct x86_table){KERNEL + P_GDT, 0x4f};
+	s->gdtr = (struct x86_table){KERNEL + P_GDT, 0x7f};
 	s->idtr = (struct x86_table){KERNEL + P_IDT, 16 * 32 - 1};
 }
 
-static void set_code_segment(struct x86_state *s, bool bits32)
+/* The hidden part, as a load of @selector would leave it. */
+static void set_segment(struct interp *in, struct x86_segment *seg, u16 selector)
 {
-	s->seg[SEG_CS] = (struct x86_segment){
-	    .limit = 0xffffffff,
-	    .ar = AR_P | AR_DPL | AR_S | AR_CODE | AR_RW | AR_ACCESSED | AR_G | (bits32 ? AR_DB : AR_L),
-	    .selector = bits32 ? USER32_CS : USER64_CS,
-	};
+	u64 d = load64(ram(in, (selector & 4 ? P_LDT : P_GDT) + (selector & ~7)));
+	u32 limit = (d & 0xffff) | (d >> 32 & 0xf0000);
+
+	*seg = (struct x86_segment){.ar = AR_UNUSABLE, .selector = selector};
+	if (!(selector & ~3))
+		return;
+	seg->ar = d >> 40 & 0xf0ff;
+	seg->limit = seg->ar & AR_G ? limit << 12 | 0xfff : limit;
+	seg->base = (d >> 16 & 0xffffff) | (d >> 56) << 24;
+}
+
+static void set_segments(struct interp *in, const struct diff_case *c)
+{
+	struct x86_state *s = &in->vcpu->regs;
+
+	for (unsigned n = 0; n < SEG_COUNT; n++)
+		set_segment(in, &s->seg[n], c->in.seg[n]);
+	s->seg[SEG_FS].base = c->in.fs_base;
+	s->seg[SEG_GS].base = c->in.gs_base;
 }
 
 static void load_fpu(struct x86_fpu *to, const struct diff_fpu *from)
@@ -227,6 +260,8 @@ static void read_frame(struct interp *in, struct diff_result *r)
 		sp += 8;
 	}
 	r->regs.rip = load64(ram(in, P_STACK + sp));
+	r->regs.seg[SEG_CS] = load64(ram(in, P_STACK + sp + 8));
+	r->regs.seg[SEG_SS] = load64(ram(in, P_STACK + sp + 32));
 	r->regs.rflags = load64(ram(in, P_STACK + sp + 16));
 	r->regs.gpr[RSP] = load64(ram(in, P_STACK + sp + 24));
 }
@@ -238,13 +273,14 @@ void interp_run(struct interp *in, const struct diff_case *c, struct diff_result
 
 	memset(result, 0, sizeof(*result));
 	memory_write(&in->m.mem, P_DATA, in->data, DIFF_DATA_SIZE);
-	memory_write(&in->m.mem, P_CODE + (c->in.rip - DIFF_CODE), c->code, c->code_len);
+	memory_write(&in->m.mem, P_CODE, in->code, DIFF_CODE_SIZE);
+	memory_write(&in->m.mem, P_CODE + (diff_code_base(c) + c->in.rip - DIFF_CODE), c->code, c->code_len);
 	vcpu->regs = in->start;
 	memcpy(vcpu->regs.gpr, c->in.gpr, sizeof(c->in.gpr));
 	vcpu->regs.rip = c->in.rip;
 	vcpu->regs.rflags = c->in.rflags;
 	load_fpu(&vcpu->regs.fpu, &c->in.fpu);
-	set_code_segment(&vcpu->regs, c->bits32);
+	set_segments(in, c);
 	soft_engine.regs_changed(vcpu);
 
 	why = soft_engine.run(vcpu, vcpu->insns + INSNS_ALLOWED);
@@ -252,12 +288,17 @@ void interp_run(struct interp *in, const struct diff_case *c, struct diff_result
 	result->regs.rip = vcpu->regs.rip;
 	result->regs.rflags = vcpu->regs.rflags;
 	store_fpu(&result->regs.fpu, &vcpu->regs.fpu);
+	for (unsigned n = 0; n < SEG_COUNT; n++)
+		result->regs.seg[n] = vcpu->regs.seg[n].selector;
+	result->regs.fs_base = vcpu->regs.seg[SEG_FS].base;
+	result->regs.gs_base = vcpu->regs.seg[SEG_GS].base;
 	result->cr2 = vcpu->regs.cr2;
-	result->memory = XXH3_64bits(interp_data(in), DIFF_DATA_SIZE);
 	if (why == EXIT_HLT)
 		read_frame(in, result);
 	else
 		result->vector = DIFF_HANG;
+	diff_wipe_image(c, result->regs.rip, ram(in, P_DATA));
+	result->memory = XXH3_64bits(interp_data(in), DIFF_DATA_SIZE);
 }
 
 const u8 *interp_data(struct interp *in)
@@ -265,7 +306,13 @@ const u8 *interp_data(struct interp *in)
 	return ram(in, P_DATA);
 }
 
-struct interp *interp_create(const u8 *data)
+void interp_set_data(struct interp *in, const u8 *data)
+{
+	memcpy(in->data, data, DIFF_DATA_SIZE);
+	memory_write(&in->m.mem, P_RO, data + DIFF_DATA_SIZE, DIFF_PAGE);
+}
+
+struct interp *interp_create(const struct diff_host *host)
 {
 	struct interp *in = calloc(1, sizeof(*in));
 	struct error err = {0};
@@ -281,11 +328,10 @@ struct interp *interp_create(const u8 *data)
 	in->vcpu->machine = &in->m;
 	in->vcpu->ops = &vcpu_ops;
 	build_page_tables(in);
+	build_gdt(in, host);
 	build_tables(in);
-	build_registers(&in->start);
-	memcpy(in->data, data, DIFF_DATA_SIZE);
-	memcpy(ram(in, P_RO), data + DIFF_DATA_SIZE, DIFF_PAGE);
-	memset(ram(in, P_CODE), 0xcc, DIFF_PAGE);
+	build_registers(&in->start, host);
+	memset(in->code, 0xcc, sizeof(in->code));
 	return in;
 }
 

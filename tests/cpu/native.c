@@ -6,29 +6,31 @@
  *    the case, INT3 or a fault, is the next signal, whose frame holds the result.
  * 2. Cases may store anywhere. The child's own memory is far from every address a case can easily form; if one hits
  *    it all the same, or hangs, the parent starts another child and calls that case DIFF_HANG.
- * 3. 32-bit cases run with the compatibility-mode code selector. */
+ * 3. 32-bit and 16-bit cases run with compatibility-mode code selectors: Linux's own, or those of an LDT. */
+#include <asm/ldt.h>
+#include <cpuid.h>
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 #include <xxhash.h>
 
 #include "tests/cpu/diff.h"
+#undef PF_W /* elf.h uses the name, too */
 #include "vmm/x86/regs.h"
-
-#define USER32_CS 0x23
-#define USER_DS   0x2b
-#define USER64_CS 0x33
 
 /* The pages both processes see, at fixed addresses only in the child. */
 struct pages {
-	u8 code[DIFF_PAGE];
+	u8 code[DIFF_CODE_SIZE];
 	u8 data[DIFF_DATA_SIZE];
 	u8 ro[DIFF_PAGE];
 };
@@ -38,6 +40,7 @@ struct shared {
 	struct diff_result results[NATIVE_BATCH];
 	volatile unsigned next, count; /* the case that runs now; how many there are */
 	u8 data[DIFF_DATA_SIZE];       /* what each case begins with */
+	struct diff_host host;
 };
 
 struct native {
@@ -52,6 +55,13 @@ struct native {
 static struct native *self;
 static int child_in, child_out;
 static bool child_running;
+/* What a signal frame doesn't hold: read at the handler's entry, loaded at its end. */
+static struct {
+	u16 ds, es, fs, gs;
+	u64 fs_base, gs_base;
+	bool load_bases;
+} segments;
+static u64 child_fs_base; /* where the child's thread-local variables are */
 
 static const int gpr_index[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
 				  REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
@@ -82,7 +92,7 @@ static void fpu_to_frame(const struct diff_fpu *fpu, struct _libc_fpstate *fx)
 	memcpy(fx->_xmm, fpu->xmm, sizeof(fpu->xmm));
 }
 
-static void result_from_frame(struct diff_result *r, const ucontext_t *uc)
+static void result_from_frame(const struct diff_case *c, struct diff_result *r, const ucontext_t *uc)
 {
 	const greg_t *g = uc->uc_mcontext.gregs;
 
@@ -90,10 +100,19 @@ static void result_from_frame(struct diff_result *r, const ucontext_t *uc)
 		r->regs.gpr[i] = g[gpr_index[i]];
 	r->regs.rip = g[REG_RIP];
 	r->regs.rflags = g[REG_EFL];
+	r->regs.seg[SEG_ES] = segments.es;
+	r->regs.seg[SEG_CS] = g[REG_CSGSFS];
+	r->regs.seg[SEG_SS] = (u64)g[REG_CSGSFS] >> 48;
+	r->regs.seg[SEG_DS] = segments.ds;
+	r->regs.seg[SEG_FS] = segments.fs;
+	r->regs.seg[SEG_GS] = segments.gs;
+	r->regs.fs_base = segments.fs_base;
+	r->regs.gs_base = segments.gs_base;
 	r->vector = g[REG_TRAPNO];
 	r->error = g[REG_ERR];
 	r->cr2 = g[REG_CR2];
 	fpu_from_frame(&r->regs.fpu, uc->uc_mcontext.fpregs);
+	diff_wipe_image(c, r->regs.rip, (u8 *)DIFF_DATA);
 	r->memory = XXH3_64bits((void *)DIFF_DATA, DIFF_DATA_SIZE);
 }
 
@@ -102,12 +121,20 @@ static void case_to_frame(const struct diff_case *c, ucontext_t *uc)
 	greg_t *g = uc->uc_mcontext.gregs;
 
 	memcpy((void *)DIFF_DATA, self->shared->data, DIFF_DATA_SIZE);
-	memcpy(self->pages->code + (c->in.rip - DIFF_CODE), c->code, c->code_len);
+	memset((void *)DIFF_CODE, 0xcc, DIFF_CODE_SIZE);
+	memcpy((void *)(diff_code_base(c) + c->in.rip), c->code, c->code_len);
 	for (unsigned i = 0; i < 16; i++)
 		g[gpr_index[i]] = c->in.gpr[i];
 	g[REG_RIP] = c->in.rip;
 	g[REG_EFL] = c->in.rflags;
-	g[REG_CSGSFS] = (u64)USER_DS << 48 | (c->bits32 ? USER32_CS : USER64_CS);
+	g[REG_CSGSFS] = (u64)c->in.seg[SEG_SS] << 48 | c->in.seg[SEG_CS];
+	segments.ds = c->in.seg[SEG_DS];
+	segments.es = c->in.seg[SEG_ES];
+	segments.fs = c->in.seg[SEG_FS];
+	segments.gs = c->in.seg[SEG_GS];
+	segments.load_bases = !c->segmented;
+	segments.fs_base = c->in.fs_base;
+	segments.gs_base = c->in.gs_base;
 	fpu_to_frame(&c->in.fpu, uc->uc_mcontext.fpregs);
 }
 
@@ -116,8 +143,10 @@ __attribute__((noinline)) static void child_step(ucontext_t *uc)
 	struct shared *sh = self->shared;
 	char byte = 0;
 
-	if (child_running)
-		result_from_frame(&sh->results[sh->next++], uc);
+	if (child_running) {
+		result_from_frame(&sh->cases[sh->next], &sh->results[sh->next], uc);
+		sh->next++;
+	}
 	child_running = true;
 	while (sh->next >= sh->count) {
 		/* The parent says when there is more; when it is gone, so is this process. */
@@ -127,12 +156,26 @@ __attribute__((noinline)) static void child_step(ucontext_t *uc)
 	case_to_frame(&sh->cases[sh->next], uc);
 }
 
-/* A case may have set AC, NT and ID: the kernel leaves them on, and sigreturn doesn't touch the last two. */
+/* A case may have set AC, NT and ID: the kernel leaves them on, and sigreturn doesn't touch the last two. Nothing here
+ * may use thread-local variables before FS is back. */
 static void child_signal(int sig, siginfo_t *info, void *context)
 {
 	__asm__ volatile("pushfq\n\tandl %0, (%%rsp)\n\tpopfq" ::"i"(~(u32)(RFLAGS_AC | RFLAGS_NT | RFLAGS_ID))
 			 : "cc", "memory");
+	__asm__ volatile("movw %%ds, %0\n\tmovw %%es, %1\n\tmovw %%fs, %2\n\tmovw %%gs, %3"
+			 : "=m"(segments.ds), "=m"(segments.es), "=m"(segments.fs), "=m"(segments.gs));
+	if (self->shared->host.fsgsbase) {
+		__asm__ volatile("rdfsbase %0\n\trdgsbase %1" : "=r"(segments.fs_base), "=r"(segments.gs_base));
+		__asm__ volatile("movl %0, %%fs\n\twrfsbase %1" ::"r"(0), "r"(child_fs_base) : "memory");
+	}
 	child_step(context);
+	__asm__ volatile("movw %0, %%ds\n\tmovw %1, %%es" ::"m"(segments.ds), "m"(segments.es) : "memory");
+	if (!self->shared->host.fsgsbase)
+		return;
+	__asm__ volatile("movw %0, %%fs\n\tmovw %1, %%gs" ::"m"(segments.fs), "m"(segments.gs) : "memory");
+	if (segments.load_bases)
+		__asm__ volatile("wrfsbase %0\n\twrgsbase %1" ::"r"(segments.fs_base), "r"(segments.gs_base)
+				 : "memory");
 }
 
 static void *map_fixed(u64 address, size_t size, int prot, int fd, size_t offset)
@@ -144,6 +187,52 @@ static void *map_fixed(u64 address, size_t size, int prot, int fd, size_t offset
 	return p;
 }
 
+/* The LDT of segments.c. */
+static bool child_ldt(void)
+{
+	for (unsigned n = 0; n < DIFF_LDT_COUNT; n++) {
+		const struct diff_segment *s = &diff_ldt[n];
+		struct user_desc d = {
+		    .entry_number = n,
+		    .base_addr = s->base,
+		    .limit = s->limit,
+		    .seg_32bit = s->big,
+		    .contents = s->type >> 1,
+		    .read_exec_only = !(s->type & 1),
+		    .limit_in_pages = s->pages,
+		    .seg_not_present = !s->present,
+		    .useable = 1,
+		};
+
+		if (syscall(SYS_modify_ldt, 0x11, &d, sizeof(d)))
+			return false;
+	}
+	return true;
+}
+
+/* Linux tells the number of the CPU by a segment's limit: on one CPU it stays the same. */
+static void child_host(struct diff_host *host)
+{
+	unsigned a, b, c, d;
+	u64 lsl = 0, lar = 0;
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(host->cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		_exit(1);
+	host->intel = __get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx;
+	host->fsgsbase = getauxval(AT_HWCAP2) & BIT(1);
+	__asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+	host->xcr0 = (u64)d << 32 | a;
+	__asm__ volatile("lsl %2, %0\n\tlar %2, %1" : "+&r"(lsl), "+&r"(lar) : "r"(0x7bul) : "cc");
+	host->cpunode_lsl = lsl;
+	host->cpunode_lar = lar;
+	if (host->fsgsbase)
+		__asm__ volatile("rdfsbase %0" : "=r"(child_fs_base));
+	host->ldt = host->fsgsbase && child_ldt();
+}
+
 static void child_main(struct native *n)
 {
 	static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
@@ -152,11 +241,13 @@ static void child_main(struct native *n)
 
 	self = n;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	map_fixed(DIFF_CODE, DIFF_PAGE, PROT_READ | PROT_EXEC, n->memfd, offsetof(struct pages, code));
+	child_host(&n->shared->host);
+	map_fixed(DIFF_CODE, DIFF_CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, n->memfd,
+		  offsetof(struct pages, code));
 	map_fixed(DIFF_DATA, DIFF_DATA_SIZE, PROT_READ | PROT_WRITE, n->memfd, offsetof(struct pages, data));
 	map_fixed(DIFF_RO, DIFF_PAGE, PROT_READ, n->memfd, offsetof(struct pages, ro));
 	/* Present from the start: the first write to an absent read-only page would report it absent. */
-	(void)*(volatile u8 *)DIFF_CODE;
+	memset((void *)DIFF_CODE, 0xcc, DIFF_CODE_SIZE);
 	(void)*(volatile u8 *)DIFF_RO;
 	stack.ss_sp = mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (sigaltstack(&stack, NULL))
@@ -164,8 +255,6 @@ static void child_main(struct native *n)
 	for (unsigned i = 0; i < ARRAY_SIZE(signals); i++)
 		if (sigaction(signals[i], &action, NULL))
 			_exit(1);
-	/* 32-bit code needs data segments; 64-bit code shows them when it reads DS and ES. */
-	__asm__ volatile("movl %0, %%ds\n\tmovl %0, %%es" ::"r"(USER_DS));
 	__asm__ volatile("int3");
 	_exit(1);
 }
@@ -264,7 +353,18 @@ const u8 *native_data(struct native *n)
 	return n->pages->data;
 }
 
-struct native *native_create(const u8 *data)
+void native_set_data(struct native *n, const u8 *data)
+{
+	memcpy(n->shared->data, data, DIFF_DATA_SIZE);
+	memcpy(n->pages->ro, data + DIFF_DATA_SIZE, DIFF_PAGE);
+}
+
+const struct diff_host *native_host(const struct native *n)
+{
+	return &n->shared->host;
+}
+
+struct native *native_create(void)
 {
 	struct native *n = calloc(1, sizeof(*n));
 
@@ -279,9 +379,7 @@ struct native *native_create(const u8 *data)
 		perror("mmap");
 		exit(1);
 	}
-	memcpy(n->shared->data, data, DIFF_DATA_SIZE);
-	memcpy(n->pages->ro, data + DIFF_DATA_SIZE, DIFF_PAGE);
-	memset(n->pages->code, 0xcc, DIFF_PAGE);
+	n->shared->host.cpu = sched_getcpu();
 	child_start(n);
 	return n;
 }

@@ -9,16 +9,18 @@
 static const char *const gpr_name[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
 					 "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
 
+static const char *const seg_name[6] = {"es", "cs", "ss", "ds", "fs", "gs"};
+
 /* What is undefined where the case ended. */
 static void undefined_at(const struct diff_case *c, u64 rip, u64 *flags, u16 *fsw)
 {
-	*flags = *fsw = 0;
-	for (unsigned n = 0; n <= c->count; n++) {
-		if (c->start[n] == rip || (n == c->count && rip == c->start[n] + 1)) {
-			*flags = c->undefined[n];
-			*fsw = c->undefined_fsw[n];
-			return;
-		}
+	unsigned n = diff_insn_at(c, rip);
+
+	*flags = c->undefined[n];
+	*fsw = c->undefined_fsw[n];
+	if (n < c->count || rip == c->start[n] || rip == c->start[n] + 1)
+		return;
+	while (n--) { /* somewhere else, from anywhere */
 		*flags |= c->undefined[n];
 		*fsw |= c->undefined_fsw[n];
 	}
@@ -45,24 +47,50 @@ static u16 fsw_compared(const struct diff_case *c, const struct diff_result *r)
 	return r->regs.fpu.fsw & ~fsw;
 }
 
-/* The error code, with what Linux changes undone: it reports faults at kernel addresses as protection faults. */
+/* The error code, with what Linux changes undone: it reports faults at kernel addresses as protection faults, and
+ * tells no code of the exceptions where it is always 0. */
 static u32 error_compared(const struct diff_result *r)
 {
 	if (r->vector == X86_PF && r->cr2 >= 0x7ffffffff000)
 		return r->error | PF_P;
-	return r->vector == X86_PF ? r->error : 0;
+	return r->error;
 }
 
-static u64 gpr_mask(const struct diff_case *c, unsigned r)
+/* IRET to user mode makes every null selector 0 (SDM 2A, IRET): so does the kernel's on the way into the handler. */
+static u16 selector_compared(const struct diff_result *r, unsigned n)
+{
+	return r->regs.seg[n] & ~3 ? r->regs.seg[n] : 0;
+}
+
+static bool segments_equal(const struct diff_result *a, const struct diff_result *b)
+{
+	for (unsigned n = 0; n < 6; n++)
+		if (selector_compared(a, n) != selector_compared(b, n))
+			return false;
+	return a->regs.fs_base == b->regs.fs_base && a->regs.gs_base == b->regs.gs_base;
+}
+
+static u64 gpr_mask(const struct diff_case *c, const struct diff_result *a, unsigned r)
 {
 	/* The upper halves are undefined after 32-bit code. */
-	return c->bits32 && r < 8 ? 0xffffffff : ~0ull;
+	return (c->bits != 64 || a->regs.seg[SEG_CS] != USER64_CS) && r < 8 ? 0xffffffff : ~0ull;
+}
+
+/* The unit that @rip is in or behind, when it is the last; count when it isn't in the sequence. */
+unsigned diff_insn_at(const struct diff_case *c, u64 rip)
+{
+	for (unsigned n = 0; n < c->count; n++)
+		if (rip >= c->start[n] && rip < c->start[n + 1])
+			return n;
+	return c->count;
 }
 
 static bool fpu_equal(const struct diff_case *c, const struct diff_result *a, const struct diff_result *b)
 {
 	const struct diff_fpu *x = &a->regs.fpu, *y = &b->regs.fpu;
 
+	if (diff_approximate(c, a, b))
+		return true;
 	for (unsigned i = 0; i < 8; i++)
 		if (x->st[i].mant != y->st[i].mant || x->st[i].se != y->st[i].se)
 			return false;
@@ -70,106 +98,16 @@ static bool fpu_equal(const struct diff_case *c, const struct diff_result *a, co
 	       fsw_compared(c, a) == fsw_compared(c, b) && !memcmp(x->xmm, y->xmm, sizeof(x->xmm));
 }
 
-/* The instruction at @rip, or count. */
-static unsigned insn_at(const struct diff_case *c, u64 rip)
-{
-	unsigned n = 0;
-
-	while (n < c->count && c->start[n] != rip)
-		n++;
-	return n;
-}
-
-static u16 mnemonic_at(const struct diff_case *c, u64 rip)
-{
-	unsigned n = insn_at(c, rip);
-
-	return n < c->count ? c->insn[n].mnemonic : ZYDIS_MNEMONIC_INVALID;
-}
-
-static bool wide_at(const struct diff_case *c, u64 rip)
-{
-	unsigned n = insn_at(c, rip);
-
-	return n < c->count && c->insn[n].wide;
-}
-
-/* Which of several faults comes first, and how far an instruction of several accesses gets before it faults, is the
- * processor's choice; the interpreter's is that of Intel processors as far as known. On other hosts it is enough that
- * the same instruction faults. @a is the host's result. */
-static bool fault_order_free(const struct diff_case *c, const struct diff_result *a, const struct diff_result *b)
-{
-	/* 16-byte operands across the end of a 32-bit segment: alignment or limit? */
-	if (a->vector == X86_GP && b->vector == X86_SS && c->bits32)
-		return true;
-	switch (mnemonic_at(c, a->regs.rip)) {
-	case ZYDIS_MNEMONIC_CMPSB:
-	case ZYDIS_MNEMONIC_CMPSW:
-	case ZYDIS_MNEMONIC_CMPSD:
-	case ZYDIS_MNEMONIC_CMPSQ:
-	case ZYDIS_MNEMONIC_ENTER:
-	case ZYDIS_MNEMONIC_PUSHA:
-	case ZYDIS_MNEMONIC_PUSHAD:
-	case ZYDIS_MNEMONIC_POPA:
-	case ZYDIS_MNEMONIC_POPAD:
-		return true;
-	case ZYDIS_MNEMONIC_CALL: /* the stack, or a target that isn't canonical */
-		return b->vector == X86_GP;
-	case ZYDIS_MNEMONIC_MASKMOVQ: /* MMX state is entered before the fault */
-		return a->vector == b->vector;
-	case ZYDIS_MNEMONIC_CVTPS2PI:
-	case ZYDIS_MNEMONIC_CVTTPS2PI:
-	case ZYDIS_MNEMONIC_CVTPD2PI:
-	case ZYDIS_MNEMONIC_CVTTPD2PI:
-	case ZYDIS_MNEMONIC_CVTPI2PS:
-		return a->vector == X86_XM && b->vector == X86_XM;
-	case ZYDIS_MNEMONIC_FLDENV: /* the last byte is looked at first */
-	case ZYDIS_MNEMONIC_FRSTOR:
-		return a->vector == X86_PF && b->vector == X86_PF;
-	default:
-		return false;
-	}
-}
-
-static bool is_x87_store(u16 m)
-{
-	return m == ZYDIS_MNEMONIC_FST || m == ZYDIS_MNEMONIC_FSTP || m == ZYDIS_MNEMONIC_FIST ||
-	       m == ZYDIS_MNEMONIC_FISTP || m == ZYDIS_MNEMONIC_FISTTP || m == ZYDIS_MNEMONIC_FBSTP;
-}
-
-/* Differences of the host from Intel processors, where the interpreter follows the latter. */
-static bool host_differs(const struct diff_case *c, const struct diff_result *a, const struct diff_result *b)
-{
-	if (c->intel_host)
-		return false;
-	/* AMD has a bit more in MXCSR (misaligned operands allowed), so LDMXCSR takes it. */
-	if (a->regs.fpu.mxcsr & BIT(17))
-		return true;
-	/* ARPL asks for write access even if it will not write. */
-	if (b->vector != X86_BP && mnemonic_at(c, b->regs.rip) == ZYDIS_MNEMONIC_ARPL)
-		return true;
-	/* Alignment or page fault first? And are SSE operands checked that need no alignment otherwise? */
-	if (a->vector == X86_AC && (b->vector == X86_PF || wide_at(c, a->regs.rip)))
-		return true;
-	/* A store that an unmasked x87 exception suppresses is checked all the same. */
-	if (a->vector != X86_BP && is_x87_store(mnemonic_at(c, a->regs.rip)) && b->regs.rip != a->regs.rip)
-		return true;
-	/* Beyond the last byte of a 4 GiB segment: wraps around, or is a limit violation (SDM 3A 5.3). */
-	if (c->bits32 && a->vector == X86_PF && a->cr2 >= 0xfffff000 && (b->vector == X86_GP || b->vector == X86_SS))
-		return true;
-	return a->vector != X86_BP && b->vector != X86_BP && a->regs.rip == b->regs.rip && fault_order_free(c, a, b);
-}
-
 bool diff_equal(const struct diff_case *c, const struct diff_result *a, const struct diff_result *b)
 {
-	if (host_differs(c, a, b))
+	if (diff_known(c, a, b))
 		return true;
 	for (unsigned r = 0; r < 16; r++)
-		if ((a->regs.gpr[r] ^ b->regs.gpr[r]) & gpr_mask(c, r))
+		if ((a->regs.gpr[r] ^ b->regs.gpr[r]) & gpr_mask(c, a, r))
 			return false;
 	return a->vector == b->vector && a->regs.rip == b->regs.rip && error_compared(a) == error_compared(b) &&
 	       (a->vector != X86_PF || a->cr2 == b->cr2) && flags_compared(c, a) == flags_compared(c, b) &&
-	       a->memory == b->memory && fpu_equal(c, a, b);
+	       a->memory == b->memory && segments_equal(a, b) && fpu_equal(c, a, b);
 }
 
 bool differ_run(struct differ *d, struct diff_case *c, struct diff_result *native, struct diff_result *soft)
@@ -179,54 +117,88 @@ bool differ_run(struct differ *d, struct diff_case *c, struct diff_result *nativ
 	return native->vector == DIFF_HANG || diff_equal(c, native, soft);
 }
 
-/* The case without instruction @n: false if that makes no case. */
-static bool without(struct differ *d, const struct diff_case *c, unsigned n, struct diff_case *out)
+/* The case with the units of @keep only: false if that makes no case. */
+static bool subset(struct differ *d, const struct diff_case *c, unsigned keep, struct diff_case *out)
 {
+	int place[DIFF_MAX_INSNS + 1];
+
 	*out = *c;
-	out->count--;
-	memmove(&out->insn[n], &c->insn[n + 1], (c->count - n - 1) * sizeof(c->insn[0]));
-	for (unsigned i = 0; i < out->count; i++)
-		if (out->insn[i].target > (int)n)
-			out->insn[i].target--;
-	return out->count && diff_assemble(d->gen, out);
+	out->count = 0;
+	for (unsigned n = 0; n <= c->count; n++)
+		place[n] = __builtin_popcount(keep & ((1u << n) - 1));
+	for (unsigned n = 0; n < c->count; n++) {
+		struct diff_insn *insn = &out->insn[out->count];
+
+		if (!(keep >> n & 1))
+			continue;
+		*insn = c->insn[n];
+		if (insn->target >= 0)
+			insn->target = place[(unsigned)insn->target];
+		if (insn->modifies >= 0 && !(keep >> insn->modifies & 1))
+			return false;
+		if (insn->modifies >= 0)
+			insn->modifies = place[(unsigned)insn->modifies];
+		out->count++;
+	}
+	return diff_assemble(d->gen, out);
+}
+
+/* Registers to 0 where the difference stays. */
+static void shrink_registers(struct differ *d, struct diff_case *c)
+{
+	struct diff_result native, soft;
+	struct diff_case smaller;
+
+	for (unsigned r = 0; r < 16; r++) {
+		smaller = *c;
+		smaller.in.gpr[r] = 0;
+		if (r != RSI && c->in.gpr[r] && !differ_run(d, &smaller, &native, &soft))
+			*c = smaller;
+	}
 }
 
 void differ_shrink(struct differ *d, struct diff_case *c)
 {
 	struct diff_result native, soft;
 	struct diff_case smaller;
-	unsigned n = 0;
 
-	while (n < c->count) {
-		if (without(d, c, n, &smaller) && !differ_run(d, &smaller, &native, &soft)) {
-			*c = smaller;
-			n = 0;
-		} else {
-			n++;
+	for (unsigned size = 1; size <= c->count; size++) {
+		for (unsigned keep = 1; keep < 1u << c->count; keep++) {
+			if ((unsigned)__builtin_popcount(keep) != size || !subset(d, c, keep, &smaller))
+				continue;
+			if (!differ_run(d, &smaller, &native, &soft)) {
+				*c = smaller;
+				shrink_registers(d, c);
+				return;
+			}
 		}
 	}
 }
 
+/* The sequence as it is laid out; MOVs that belong to an instruction too. */
 static void print_code(const struct diff_case *c)
 {
+	unsigned at = 0, end = c->start[c->count] - c->start[0];
 	ZydisFormatter formatter;
 	ZydisDecoder decoder;
 
-	isa_decoder_init(&decoder, c->bits32 ? 32 : 64);
+	isa_decoder_init(&decoder, c->bits);
 	ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
-	for (unsigned n = 0; n < c->count; n++) {
+	while (at < end) {
 		ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-		const u8 *bytes = c->code + (c->start[n] - c->start[0]);
-		ZydisDecodedInstruction i;
+		ZydisDecodedInstruction i = {.length = end - at};
 		char text[128] = "?";
 
-		if (ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, c->insn[n].len, &i, operands)))
+		if (ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, c->code + at, end - at, &i, operands)))
 			ZydisFormatterFormatInstruction(&formatter, &i, operands, i.operand_count_visible, text,
-							sizeof(text), c->start[n], NULL);
-		printf("  %08lx  ", c->start[n]);
-		for (unsigned k = 0; k < 15; k++)
-			printf(k < c->insn[n].len ? "%02x" : "  ", bytes[k]);
+							sizeof(text), c->start[0] + at, NULL);
+		else
+			i.length = end - at;
+		printf("  %08lx  ", c->start[0] + at);
+		for (unsigned k = 0; k < 16; k++)
+			printf(k < i.length ? "%02x" : "  ", c->code[at + k]);
 		printf("  %s\n", text);
+		at += i.length;
 	}
 }
 
@@ -240,7 +212,8 @@ static void print_inputs(const struct diff_case *c, bool fpu)
 {
 	for (unsigned r = 0; r < 16; r++)
 		printf("  %-3s %016lx%s", gpr_name[r], c->in.gpr[r], (r & 3) == 3 ? "\n" : "");
-	printf("  rflags %lx", c->in.rflags);
+	printf("  rflags %lx  es %x cs %x ss %x ds %x fs %x gs %x  fs base %lx gs base %lx", c->in.rflags, c->in.seg[0],
+	       c->in.seg[1], c->in.seg[2], c->in.seg[3], c->in.seg[4], c->in.seg[5], c->in.fs_base, c->in.gs_base);
 	if (!fpu) {
 		printf("\n");
 		return;
@@ -294,19 +267,25 @@ void differ_print(struct differ *d, struct diff_case *c)
 	struct diff_result native, soft;
 
 	differ_run(d, c, &native, &soft);
-	printf("%u-bit code:\n", c->bits32 ? 32 : 64);
+	printf("%u-bit code%s:\n", c->bits, c->segmented ? ", segments of the LDT" : "");
 	print_code(c);
 	printf(" from\n");
 	print_inputs(c, !fpu_equal(c, &native, &soft) || c->in.fpu.ftw || load64(c->in.fpu.xmm[0]));
-	printf(" to (vector %u and %u)\n", native.vector, soft.vector);
+	printf(" to (vector %u and %u, cs %x ss %x)\n", native.vector, soft.vector, native.regs.seg[1],
+	       native.regs.seg[2]);
 	for (unsigned r = 0; r < 16; r++)
-		print_difference(gpr_name[r], native.regs.gpr[r] & gpr_mask(c, r), soft.regs.gpr[r] & gpr_mask(c, r));
+		print_difference(gpr_name[r], native.regs.gpr[r] & gpr_mask(c, &native, r),
+				 soft.regs.gpr[r] & gpr_mask(c, &native, r));
 	print_difference("rip", native.regs.rip, soft.regs.rip);
 	print_difference("rflags", flags_compared(c, &native), flags_compared(c, &soft));
 	print_difference("vector", native.vector, soft.vector);
 	print_difference("error", error_compared(&native), error_compared(&soft));
 	if (native.vector == X86_PF || soft.vector == X86_PF)
 		print_difference("cr2", native.cr2, soft.cr2);
+	for (unsigned n = 0; n < 6; n++)
+		print_difference(seg_name[n], selector_compared(&native, n), selector_compared(&soft, n));
+	print_difference("fs base", native.regs.fs_base, soft.regs.fs_base);
+	print_difference("gs base", native.regs.gs_base, soft.regs.gs_base);
 	print_fpu(c, &native, &soft);
 	print_memory(d);
 	printf("\n");
