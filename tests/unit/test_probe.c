@@ -141,7 +141,8 @@ END_TEST
 GUEST(paged, 32,
       "mov eax, 0x1000; mov cr3, eax; mov eax, 0x20; mov cr4, eax; mov ecx, 0xc0000080; rdmsr; or eax, 0x100; wrmsr\n"
       "mov eax, cr0; or eax, 0x80000000; mov cr0, eax; .byte 0xea; .long paged64 - paged + 0x10000; .short 8\n"
-      "paged64: .code64; movabs rax, offset paged_far - paged + 0x8000010000; jmp rax; paged_far: nop; hlt; .code32");
+      "paged64: .code64; .byte 0x48, 0xb8; .quad paged_far - paged + 0x8000010000; jmp rax; paged_far: nop; hlt; "
+      ".code32");
 extern const u8 paged64[], paged_far[];
 
 START_TEST(physical_break_before_paging)

@@ -171,6 +171,111 @@ START_TEST(stepping_makes_no_difference)
 }
 END_TEST
 
+/* --- what passes the gate of nondet --- */
+
+struct call {
+	u64 position, now;
+	u32 what;
+};
+
+static struct gate_log {
+	struct machine *m;
+	struct call call[20000];
+	unsigned nr;
+	u64 stop, host;
+} logs[2];
+
+static void log_call(struct gate_log *log, u32 what)
+{
+	if (log->nr < ARRAY_SIZE(log->call))
+		log->call[log->nr++] = (struct call){machine_position(log->m), clock_now(&log->m->clock), what};
+}
+
+static u64 log_sample(void *ctx, struct vcpu *v)
+{
+	struct gate_log *log = ctx;
+
+	log_call(log, 1);
+	return log->host += 700;
+}
+
+static void log_interrupt(void *ctx, struct vcpu *v, enum irq_kind kind, u8 vector)
+{
+	log_call(ctx, 0x100 + vector);
+}
+
+static u64 log_next_stop(void *ctx)
+{
+	return ((struct gate_log *)ctx)->stop;
+}
+
+static int log_boundary(void *ctx, struct machine *m)
+{
+	struct gate_log *log = ctx;
+
+	log_call(log, 2);
+	while (log->stop <= machine_position(m))
+		log->stop += 777;
+	return 0;
+}
+
+static int log_idle(void *ctx, struct machine *m, u64 deadline)
+{
+	struct gate_log *log = ctx;
+
+	log_call(log, 3);
+	if (deadline == CLOCK_NEVER || m->clock.mode == CLOCK_VIRTUAL)
+		return 1;
+	clock_advance(&m->clock, log->host = deadline);
+	return 0;
+}
+
+static struct machine *gated_zoo(struct gate_log *log, enum clock_mode mode)
+{
+	static struct nondet_ops ops;
+	struct machine *m = new_zoo();
+
+	ops = (struct nondet_ops){nondet_live.io_read, nondet_live.io_write, log_sample, log_interrupt,
+				  log_next_stop,       log_boundary,         log_idle};
+	memset(log, 0, sizeof(*log));
+	log->m = m;
+	m->clock.mode = mode;
+	m->nondet = (struct nondet){&ops, log};
+	return m;
+}
+
+START_TEST(nondet_is_asked_the_same)
+{
+	for (unsigned n = 0; n < 4; n++) {
+		enum clock_mode mode = n & 1 ? CLOCK_HOST : CLOCK_VIRTUAL;
+		struct machine *a = gated_zoo(&logs[0], mode), *b = gated_zoo(&logs[1], mode);
+		struct target_break br[2] = {EXEC_AT(AT(zoo, zoo_db)), WATCH(WRITE, DATA, 0x1000)};
+
+		ck_assert_int_eq(machine_run(a, ~0ull), 0);
+		if (n & 2)
+			set_breaks(b, br, 2);
+		b->vcpu[0]->stop_at_delivery = true;
+		while (!b->end) {
+			skip_here(b->vcpu[0]);
+			ck_assert_int_eq(machine_run(b, b->vcpu[0]->insns + (n & 2 ? 1000 : 1)), 0);
+		}
+		ck_assert_same(a, b, "gated");
+		ck_assert_uint_gt(logs[0].nr, 50);
+		ck_assert_uint_lt(logs[0].nr, ARRAY_SIZE(logs[0].call));
+		for (unsigned k = 0; k < logs[0].nr; k++) {
+			const struct call *x = &logs[0].call[k], *y = &logs[1].call[k];
+
+			if (x->position != y->position || x->now != y->now || x->what != y->what)
+				ck_abort_msg("%u: call %u: %#x at %llu, %#x at %llu", n, k, x->what,
+					     (unsigned long long)x->position, y->what, (unsigned long long)y->position);
+		}
+		ck_assert_uint_eq(logs[0].nr, logs[1].nr);
+		machine_free(a);
+		machine_free(b);
+	}
+}
+END_TEST
+
 /* Stopping at deliveries only: the same places as by stepping. */
 START_TEST(deliveries_are_where_steps_find_them)
 {
@@ -407,6 +512,7 @@ int main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, the_guest_does_what_it_is_for);
 	tcase_add_test(tc, stepping_makes_no_difference);
+	tcase_add_test(tc, nondet_is_asked_the_same);
 	tcase_add_test(tc, deliveries_are_where_steps_find_them);
 	tcase_add_test(tc, probes_make_no_difference);
 	tcase_add_test(tc, saving_and_loading_makes_no_difference);
