@@ -321,6 +321,29 @@ START_TEST(interrupts_come_before_breaks)
 }
 END_TEST
 
-RIG_MAIN("probe", breaks_in_every_mode, breaks_come_and_go, a_thousand_breaks, physical_break_before_paging,
-	 break_on_written_code, breaks_and_page_faults, a_break_fetches_nothing, order_with_the_guests_own,
-	 interrupts_come_before_breaks)
+/* The same bytes at the same offset in CS, with another base: another linear address. */
+START_TEST(breaks_by_linear_address_with_segments)
+{
+	struct machine *m = rig64(loop32, loop32_end);
+	struct target_break b = EXEC_AT(0x300000 + xor_at(32));
+	struct vcpu *v = m->vcpu[0];
+	struct x86_state start;
+
+	*pte(m, 0x300000 + CODE) = *pte(m, CODE);
+	v->regs.seg[SEG_CS].ar = AR_P | AR_S | AR_CODE | AR_RW | AR_ACCESSED | AR_G | AR_DB;
+	start = v->regs;
+	set_breaks(m, &b, 1);
+	for (unsigned n = 0; n < 4; n++) {
+		v->regs = start;
+		v->regs.seg[SEG_CS].base = n & 1 ? 0x300000 : 0;
+		m->end = END_NONE;
+		soft_engine.regs_changed(v);
+		ck_assert_uint_eq(hits_of(m, &b), n & 1 ? 300 : 0);
+	}
+	machine_free(m);
+}
+END_TEST
+
+RIG_MAIN("probe", breaks_in_every_mode, breaks_by_linear_address_with_segments, breaks_come_and_go, a_thousand_breaks,
+	 physical_break_before_paging, break_on_written_code, breaks_and_page_faults, a_break_fetches_nothing,
+	 order_with_the_guests_own, interrupts_come_before_breaks)

@@ -368,14 +368,17 @@ START_TEST(what_faults_tells_nothing)
 	for (unsigned n = 0; n < ARRAY_SIZE(t); n++) {
 		struct machine *m = fault_machine(t[n].code, t[n].end);
 		/* The instruction's operands, and the frame that the delivery writes. */
-		struct target_break b[5] = {WATCH(ACCESS, DATA, 0x1000), WATCHP(ACCESS, 0x30000, 0x2000),
-					    WATCH(ACCESS, 0x30000, 0x2000), WATCH(WRITE, INNER - 48, 48),
-					    WATCHP(READ, IDT + X86_PF * 16 + 8, 1)};
+		struct target_break b[6] = {WATCH(ACCESS, DATA, 0x1000),
+					    WATCHP(ACCESS, 0x30000, 0x2000),
+					    WATCH(ACCESS, 0x30000, 0x2000),
+					    WATCH(WRITE, INNER - 48, 48),
+					    WATCHP(READ, IDT + X86_PF * 16 + 8, 1),
+					    WATCH(READ, IDT + X86_GP * 16, 16)};
 		struct vcpu *v = m->vcpu[0];
 
 		gate(m, X86_GP, CODE + (u64)(t[n].end - t[n].code) - 1, 0);
 		v->regs.gpr[RDI] = t[n].rdi;
-		set_breaks(m, b, 5);
+		set_breaks(m, b, 6);
 		ck_assert(go(m));
 		ck_place(v, 0, 1);
 		ck_hits(v, 2, &b[3], INNER - 48, true);
