@@ -172,6 +172,46 @@ START_TEST(stepping_makes_no_difference)
 }
 END_TEST
 
+/* Traps and interrupts at the same positions: the trap is first, and what comes next doesn't depend on cuts. */
+GUEST(traps, 64,
+      "mov al, 0x11; out 0x20, al; mov al, 0x20; out 0x21, al; mov al, 4; out 0x21, al; mov al, 1; out 0x21, al\n"
+      "mov al, 0xfe; out 0x21, al; mov al, 0x34; out 0x43, al; mov al, 2; out 0x40, al; xor eax, eax; out 0x40, al\n"
+      "sti; pushfq; or qword ptr [rsp], 0x100; popfq; mov ecx, 5000; 1: nop; loop 1b\n"
+      "pushfq; and qword ptr [rsp], -0x101; popfq; cli; hlt\n"
+      "traps_db: add r12, [rsp]; rol r12, 3; iretq\n"
+      "traps_irq: push rax; add r12, [rsp + 8]; rol r12, 5; inc ebx; mov al, 0x20; out 0x20, al; pop rax; iretq\n");
+extern const u8 traps_db[], traps_irq[];
+
+static struct machine *new_traps(void)
+{
+	struct machine *m = rig64(traps, traps_end);
+
+	gate(m, X86_DB, AT(traps, traps_db), 0);
+	gate(m, 0x20, AT(traps, traps_irq), 0);
+	ram(m, IDT + X86_DB * 16)[5] |= 1;
+	return m;
+}
+
+START_TEST(interrupts_behind_traps)
+{
+	struct machine *a = new_traps(), *m = new_traps();
+	struct vcpu *v = m->vcpu[0];
+	unsigned behind = 0;
+
+	ck_assert_int_eq(machine_run(a, ~0ull), 0);
+	v->stop_at_delivery = true;
+	while (!m->end) {
+		ck_assert_int_eq(machine_run(m, v->insns + 1), 0);
+		behind += vcpu_deliveries(v) == 2 && v->regs.rip == AT(traps, traps_irq);
+	}
+	ck_assert_same(a, m, "traps");
+	ck_assert_uint_gt(behind, 2);
+	ck_assert_uint_gt(v->regs.gpr[RBX], behind);
+	machine_free(a);
+	machine_free(m);
+}
+END_TEST
+
 /* --- what passes the gate of nondet --- */
 
 struct call {
@@ -514,6 +554,7 @@ int main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, the_guest_does_what_it_is_for);
 	tcase_add_test(tc, stepping_makes_no_difference);
+	tcase_add_test(tc, interrupts_behind_traps);
 	tcase_add_test(tc, nondet_is_asked_the_same);
 	tcase_add_test(tc, deliveries_are_where_steps_find_them);
 	tcase_add_test(tc, probes_make_no_difference);

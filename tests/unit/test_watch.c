@@ -486,6 +486,11 @@ START_TEST(device_writes)
 	skip_here(v);
 	ck_assert_int_eq(machine_run(m, 5), 0);
 	ck_assert_uint_eq(v->probe.nr, 0);
+	ck_assert_int_eq(memory_write(&m->mem, 0x3000f0, data, 0x10), 0);
+	ck_assert_int_eq(machine_run(m, 100), 0);
+	ck_place(v, 6, 0);
+	ck_hits(v, 1, &b[0], 0x3000ff, true);
+	skip_here(v);
 	ck_assert_int_eq(memory_write(&m->mem, 0x300101, data, sizeof(data)), 0);
 	ck_assert_uint_eq(v->probe.nr, 0);
 	machine_free(m);
