@@ -120,6 +120,7 @@ static int create_vcpus(struct machine *m, struct error *err)
 		vcpu->ops = &machine_vcpu_ops;
 		vcpu->engine = m->config.engine;
 		vcpu->delivered_at = ~0ull;
+		vcpu->probe.skip_insns = ~0ull;
 		m->vcpu[i] = vcpu;
 	}
 	m->clock.insns = &m->vcpu[0]->insns;

@@ -12,7 +12,7 @@
  * Watchpoints and events: the engine notes hits while an instruction or a delivery makes them, and returns EXIT_PROBE at
  * the next boundary: accesses by instructions (each watchpoint told once an instruction, with the first byte of it
  * that was accessed), by delivery of exceptions and interrupts, by descriptor loads and stores, the page walk's reads
- * don't count, its updates of accessed and dirty flags do, device DMA does; fetching code does not.
+ * don't count, its updates of accessed and dirty flags do, what device DMA writes does; fetching code does not.
  * A linear watchpoint is met by accesses of that linear address, whatever it is mapped to, and by DMA and page-table
  * updates of the bytes that it is mapped to now. A physical one is met by all accesses of those bytes.
  * What an instruction that faults has read isn't told; what it wrote before is. A read-modify-write is both.
@@ -51,7 +51,7 @@ struct probe_hit {
 
 struct probe {
 	const struct target_break *breaks; /* what to tell of; vcpu->engine->probe_changed() after every change */
-	/* An execution breakpoint at this place isn't told: where the debugger starts from. */
+	/* An execution breakpoint at this place isn't told: where the debugger starts from. ~0: none (at first). */
 	u64 skip_insns;
 	u32 skip_deliveries;
 	/* Room for one hit of each breakpoint: kept by probe_set(). Emptied (nr = 0) by whoever has looked at them, always
@@ -64,7 +64,7 @@ struct probe {
 	struct probe_ranges in[PROBE_CLASSES];
 };
 
-/* Sets the list and tells the engine. -ENOMEM: as before. @breaks NULL: nothing is watched. */
+/* Sets the list, without hits, and tells the engine. -ENOMEM: as before. @breaks NULL: nothing is watched. */
 int probe_set(struct vcpu *vcpu, const struct target_break *breaks);
 void probe_free(struct probe *p);
 

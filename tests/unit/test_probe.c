@@ -78,6 +78,20 @@ START_TEST(breaks_in_every_mode)
 }
 END_TEST
 
+START_TEST(break_at_the_beginning)
+{
+	struct machine *m = loop_machine(64);
+	struct target_break b = EXEC_AT(CODE);
+
+	set_breaks(m, &b, 1);
+	ck_assert_int_eq(machine_run(m, 10), 0);
+	ck_place(m->vcpu[0], 0, 0);
+	ck_hit(m->vcpu[0], &b, CODE, false);
+	ck_assert(!go(m));
+	machine_free(m);
+}
+END_TEST
+
 /* Set, removed and set again while the block is hot. */
 START_TEST(breaks_come_and_go)
 {
@@ -344,6 +358,6 @@ START_TEST(breaks_by_linear_address_with_segments)
 }
 END_TEST
 
-RIG_MAIN("probe", breaks_in_every_mode, breaks_by_linear_address_with_segments, breaks_come_and_go, a_thousand_breaks,
-	 physical_break_before_paging, break_on_written_code, breaks_and_page_faults, a_break_fetches_nothing,
-	 order_with_the_guests_own, interrupts_come_before_breaks)
+RIG_MAIN("probe", break_at_the_beginning, breaks_in_every_mode, breaks_by_linear_address_with_segments,
+	 breaks_come_and_go, a_thousand_breaks, physical_break_before_paging, break_on_written_code,
+	 breaks_and_page_faults, a_break_fetches_nothing, order_with_the_guests_own, interrupts_come_before_breaks)

@@ -5,7 +5,8 @@
  *     from how far the instruction pointer got. A fault (longjmp) computes them the same way.
  *  2. A block is cut short where the run must stop, so every stop is exact; that a run was cut is invisible to the guest.
  *  3. What is rare (single steps, breakpoints, interrupt shadows, halts) raises cpu->attention and is looked after
- *     between blocks, one instruction at a time where needed. */
+ *     between blocks, one instruction at a time where needed. So are hits of a debugger's probes: the run ends at the
+ *     boundary behind them (watch.c). */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
