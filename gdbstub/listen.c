@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -62,7 +63,8 @@ static int split(const char *address, char host[200], char port[16])
 		address++;
 		len -= 2;
 	}
-	if (len >= 200 || strlen(number) >= 16 || !*number || strspn(number, "0123456789") != strlen(number))
+	if (len >= 200 || strlen(number) >= 16 || !*number || strspn(number, "0123456789") != strlen(number) ||
+	    strtoul(number, NULL, 10) > 65535)
 		return -EINVAL;
 	memcpy(host, address, len);
 	host[len] = 0;

@@ -104,6 +104,18 @@ void timeline_probe_off(struct timeline *tl);
 
 /* --- timeline_resume.c --- */
 
+/* Where a search or a run backwards starts from, to be back at once if it fails. */
+struct home {
+	struct checkpoint *cp; /* NULL: where recording goes on. checkpoint_free() */
+	bool ended;
+	enum machine_end end;
+	u32 end_code;
+};
+
+/* The machine is the replayer's from then on. */
+int timeline_leave_home(struct timeline *tl, struct home *home);
+int timeline_come_home(struct timeline *tl, const struct home *home);
+
 void timeline_resume(struct target *t, const struct target_resume *how, struct target_stop *stop);
 
 /* --- timeline_target.c --- */

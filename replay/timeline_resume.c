@@ -283,22 +283,13 @@ static int search_back(struct timeline *tl, const struct target_resume *how, str
 	return ret;
 }
 
-/* Where a run backwards starts from, to be back at once when it is interrupted. */
-struct home {
-	struct checkpoint *cp; /* NULL: where recording goes on */
-	bool ended;
-	enum machine_end end;
-	u32 end_code;
-};
-
-/* The machine is the replayer's from then on. */
-static int leave_home(struct timeline *tl, struct home *home)
+int timeline_leave_home(struct timeline *tl, struct home *home)
 {
 	*home = (struct home){.ended = tl->ended, .end = tl->m->end, .end_code = tl->m->end_code};
 	return tl->live ? timeline_leave_live(tl) : timeline_remember(tl, &home->cp);
 }
 
-static int come_home(struct timeline *tl, const struct home *home)
+int timeline_come_home(struct timeline *tl, const struct home *home)
 {
 	int ret;
 
@@ -317,12 +308,12 @@ static void backward(struct timeline *tl, const struct target_resume *how, struc
 	struct place start = timeline_start(tl), here = timeline_place(tl), limit = here;
 	struct last_hit last = {0};
 	struct home home;
-	int ret = leave_home(tl, &home);
+	int ret = timeline_leave_home(tl, &home);
 
 	if (!ret)
 		ret = search_back(tl, how, start, &limit, &last);
 	if (ret == -EINTR && !place_compare(limit, here)) {
-		ret = come_home(tl, &home);
+		ret = timeline_come_home(tl, &home);
 		*stop = (struct target_stop){.reason = TARGET_STOP_INTERRUPT};
 	} else if (ret == -EINTR) {
 		tl->interrupted = false;
@@ -378,26 +369,63 @@ static int find_interrupted(struct timeline *tl, const struct x86_state *regs, s
 	return ret ? ret : tl->found;
 }
 
-/* To the place before this one, and before an interrupt's handler if that is what ended there. 1: there is none. */
+/* To @to; *@from_iret: it was an IRET that led there. */
+static int go_watching(struct timeline *tl, struct place to, bool *from_iret)
+{
+	struct place before = {to.insns - 1, 0};
+	int ret;
+
+	*from_iret = false;
+	if (to.deliveries || place_compare(to, timeline_start(tl)) <= 0)
+		return timeline_go(tl, to);
+	ret = timeline_go(tl, before);
+	while (!ret && place_compare(timeline_place(tl), to) < 0) {
+		enum ran ran;
+
+		*from_iret = at_iret(tl);
+		ran = timeline_step(tl);
+		if (ran == RAN_INTERRUPTED)
+			ret = -EINTR;
+		else if (ran != RAN_THERE && place_compare(timeline_place(tl), to))
+			ret = -ERANGE;
+	}
+	return ret;
+}
+
+/* To @to, or where the interrupt came whose handler has just ended there: that is the same place to those who don't look
+ * into handlers. */
+static int go_outside(struct timeline *tl, struct place to)
+{
+	struct x86_state regs;
+	struct place before;
+	bool from_iret;
+	int ret;
+
+	for (;;) {
+		ret = go_watching(tl, to, &from_iret);
+		if (ret || !from_iret)
+			return ret;
+		regs = timeline_vcpu(tl)->regs;
+		ret = find_interrupted(tl, &regs, to, &before);
+		if (ret <= 0)
+			return ret ? ret : timeline_go(tl, to);
+		to = before;
+	}
+}
+
+/* To the place before this one. 1: there is none. */
 static int go_back(struct timeline *tl, bool into_interrupts)
 {
-	for (;;) {
-		struct x86_state regs = timeline_vcpu(tl)->regs;
-		struct place at, before;
-		int ret;
+	struct place at;
+	int ret = 0;
 
-		if (!timeline_previous(tl, &at))
-			return 1;
-		ret = timeline_go(tl, at);
-		if (ret || into_interrupts || !at_iret(tl))
-			return ret;
-		ret = find_interrupted(tl, &regs, at, &before);
-		if (ret < 0)
-			return ret;
-		ret = ret ? timeline_go(tl, before) : timeline_go(tl, at);
-		if (ret || place_compare(before, at) >= 0 || !tl->found)
-			return ret;
-	}
+	if (!into_interrupts)
+		ret = go_outside(tl, timeline_place(tl));
+	if (ret)
+		return ret;
+	if (!timeline_previous(tl, &at))
+		return 1;
+	return into_interrupts ? timeline_go(tl, at) : go_outside(tl, at);
 }
 
 static bool watches(const struct timeline *tl)
@@ -434,7 +462,7 @@ static void step_backward(struct timeline *tl, const struct target_resume *how, 
 	*stop = (struct target_stop){.reason = TARGET_STOP_BEGIN};
 	if (!timeline_previous(tl, &at))
 		return;
-	ret = leave_home(tl, &home);
+	ret = timeline_leave_home(tl, &home);
 	if (!ret)
 		ret = go_back(tl, how->into_interrupts);
 	if (!ret)
@@ -442,7 +470,7 @@ static void step_backward(struct timeline *tl, const struct target_resume *how, 
 	if (!ret && (watches(tl) || place_compare(timeline_place(tl), at)))
 		ret = hit_between(tl, how, here, stop);
 	if (ret == -EINTR) {
-		ret = come_home(tl, &home);
+		ret = timeline_come_home(tl, &home);
 		stop->reason = TARGET_STOP_INTERRUPT;
 	}
 	if (ret < 0)

@@ -207,6 +207,9 @@ static int go_to_event(struct timeline *tl, u64 n, struct error *err)
 
 	if (!n)
 		return error_set(err, -EINVAL, "event:0: events are counted from 1");
+	if (n <= tl->points.list[0]->replay.events)
+		return error_set(err, -EINVAL, "event:%llu: the history begins at event %llu", (unsigned long long)n,
+				 (unsigned long long)tl->points.list[0]->replay.events + 1);
 	ret = go_to_checkpoint(tl, last_checkpoint(tl, before_event, n), err);
 	if (ret)
 		return ret;
@@ -357,9 +360,24 @@ static int seek(struct timeline *tl, const char *where, struct error *err)
 static int target_seek(struct target *t, const char *where, struct error *err)
 {
 	struct timeline *tl = timeline_of(t);
+	struct home home;
+	int ret, back;
 
 	tl->interrupted = false;
-	return seek(tl, where, err);
+	ret = timeline_leave_home(tl, &home);
+	if (ret) {
+		*err = tl->err;
+		return ret;
+	}
+	ret = seek(tl, where, err);
+	if (ret) {
+		tl->interrupted = false;
+		back = timeline_come_home(tl, &home);
+		if (back)
+			*err = tl->err;
+	}
+	checkpoint_free(&tl->points, home.cp);
+	return ret;
 }
 
 /* --- events --- */
