@@ -140,12 +140,21 @@ static void target_when(struct target *t, char *out, size_t len)
 
 static int go_to(struct timeline *tl, struct place to, struct error *err)
 {
-	int ret = timeline_go(tl, to);
+	const struct end_record *end = replayer_end(tl->rp);
+	int ret;
 
+	/* Not worth running there. */
+	if (!tl->rec && end && to.insns > end->mark.insns)
+		return error_set(err, -ERANGE, "the recording ends at position %llu",
+				 (unsigned long long)end->mark.insns);
+	ret = timeline_go(tl, to);
 	if (ret == -EINTR)
-		return error_set(err, ret, "interrupted at position %llu", (unsigned long long)machine_position(tl->m));
+		return error_set(err, ret, "interrupted");
 	if (ret)
 		*err = tl->err;
+	else if (place_compare(timeline_place(tl), to))
+		ret = error_set(err, -EINVAL, "%llu+%u: not so many exceptions and interrupts are delivered there",
+				(unsigned long long)to.insns, to.deliveries);
 	return ret;
 }
 
@@ -160,7 +169,7 @@ static int go_to_end(struct timeline *tl, struct error *err)
 	if (!tl->ended)
 		ret = timeline_go(tl, (struct place){~0ull, 0});
 	if (ret == -EINTR)
-		return error_set(err, ret, "interrupted at position %llu", (unsigned long long)machine_position(tl->m));
+		return error_set(err, ret, "interrupted");
 	if (tl->ended && tl->end_reason == TARGET_STOP_END)
 		return 0;
 	*err = tl->err;
