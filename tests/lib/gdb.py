@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from remote import Remote
 from vmdbg import BUILD, OBJ, SLOW, VMDBG, case, finish, guest, run, skip
@@ -298,6 +299,59 @@ def debian_files():
 
 def recorded_debian():
     return recorded("debian", *DEBIAN_KERNEL, sources=[DEBIAN_KERNEL[0], DEBIAN_KERNEL[2]], statuses=(0,), timeout=300)
+
+
+SEEKS = 100
+
+
+def look(remote, areas):
+    """Position, registers and digests of memory, to be compared."""
+    return remote.when(), remote.state(), remote.ask_many([f"qCRC:{addr:x},{length:x}" for addr, length in areas])
+
+
+def straight(trace, places, areas):
+    """What a server that only goes forwards sees at these places."""
+    with Server("replay", trace) as server:
+        remote = server.remote()
+        remote.monitor("address physical")
+        seen = {}
+        for place in sorted(places):
+            remote.seek(place)
+            seen[place] = look(remote, areas[place])
+        return seen
+
+
+def at_random(remote, places, areas):
+    """The same in any order, with a few steps in between: what is kept for a place must not be what is shown."""
+    seen = []
+    for place in places:
+        said = remote.seek(place)
+        seen.append((look(remote, areas[place]), said))
+        for step in ("bs", "bs", "s"):
+            remote.ask(step)
+    return seen
+
+
+def compare_seeks(title, remote, trace, areas_of, rng):
+    """Random seeks of @remote, which stands at the end of @trace, against a straight replay. @areas_of(n): the
+    physical memory, as (address, length), that is compared after the n-th. Returns the places."""
+    places = [rng.randrange(1, int(remote.when().split("+")[0])) for _ in range(SEEKS)]
+    areas = {p: areas_of(n) for n, p in enumerate(places)}
+    with ThreadPoolExecutor(1) as beside:
+        expected = beside.submit(straight, trace, places, areas)
+        remote.monitor("address physical")
+        found = at_random(remote, places, areas)
+        remote.monitor("address linear")
+        expected = expected.result()
+    wrong = []
+    for n, (place, (seen, said)) in enumerate(zip(places, found)):
+        wanted = expected[place]
+        if seen != wanted:
+            wrong.append(f"seek {n} to {place}: at {seen[0]}: {remote.explain(seen[1], wanted[1])}; memory "
+                         f"{'as' if seen[2] == wanted[2] else 'not as'} expected {said}")
+    case(f"{title}: {SEEKS} random seeks, registers and memory as in a straight replay", not wrong,
+         f"{len(wrong)} differ\n" + "\n".join(wrong[:5]))
+    return places
 
 
 def guarded(function, *args):
