@@ -63,7 +63,7 @@ FORMATTED := $(filter-out $(BUILD)/% build/%,$(FORMATTED))
 LIB   := $(OBJ)/libvmdbg.a
 UNITS := $(UNIT_SRC:%.c=$(OBJ)/%)
 
-.PHONY: all deps demo check check-quick check-tools check-guests check-asan check-ubsan fuzz fuzz-short bench units guests \
+.PHONY: all deps demo check check-quick check-tools check-guests check-asan check-ubsan fuzz fuzz-short bench bench-gdb units guests \
 	install uninstall format check-format clean help
 all: $(PROGRAM)
 
@@ -138,6 +138,8 @@ fuzz-short: $(FUZZERS)
 	$(Q)$(TESTENV) $(COLLECT) --fuzz-total 90 $(FUZZERS)
 bench: all
 	$(Q)$(TESTENV) python3 tests/bench/bench.py
+bench-gdb: all guests
+	$(Q)$(TESTENV) python3 tests/bench/bench_gdb.py
 
 check-format: | $(DEPS_OK)
 	$(Q)clang-format --dry-run -Werror $(FORMATTED)
@@ -174,7 +176,7 @@ help:
 	@echo 'make check-system    the system-level guests under vmdbg, QEMU TCG and Bochs; writes docs/cpu-system.md'
 	@echo 'make fuzz            every fuzz target for FUZZ_SECONDS (600) each'
 	@echo 'make fuzz-cpu        the software CPU beside the host'"'"'s, without end (CPU_SECONDS); resumes'
-	@echo 'make bench           speed beside QEMU TCG'
+	@echo 'make bench           speed beside QEMU TCG; bench-gdb: what a debugger waits for, beside QEMU record/replay'
 	@echo 'make deps            installs the Debian packages of deps.txt (done by itself when some are missing)'
 	@echo 'make install         to DESTDIR, PREFIX (/usr/local); uninstall undoes it'
 	@echo 'make format          clang-format over all sources; check-format only looks'

@@ -11,7 +11,8 @@ from remote import stop_of  # noqa: E402
 
 STEP = symbols(guest("gdb_step64"))
 MODES = symbols(guest("gdb_modes64"))
-RAM = 2 << 20
+# All that the guests write to.
+MEMORY = ["qCRC:7000,1000", f"qCRC:100000,{STEP['image_end'] - 0x100000:x}", "qCRC:200000,3000"]
 TIMER_STUB = STEP["trap_stubs"] + 16 * 0x20
 FAULT_STUB = STEP["trap_stubs"] + 16 * 14
 SYSCALL_STUB = STEP["trap_stubs"] + 16 * 0x80
@@ -42,7 +43,7 @@ def go(remote, addr, kind=1):
 
 
 def place(remote):
-    return remote.when(), remote.state(), remote.crc(0, RAM)
+    return remote.when(), remote.state(), remote.ask_many(MEMORY)
 
 
 def walk(remote, packet, count):
@@ -89,7 +90,7 @@ def across(remote, name, irqs):
 
 
 def events():
-    with Server("replay", recorded_guest("gdb_step64", memory="2M")) as server:
+    with Server("replay", recorded_guest("gdb_step64", memory="4M")) as server:
         remote = server.remote()
         for irqs in ("off", "on"):
             remote.monitor(f"step-irqs {irqs}")
@@ -132,20 +133,20 @@ def modes():
 
 def same_10000():
     """Ten thousand instructions with interrupts among them, forwards and backwards."""
-    with Server("replay", recorded_guest("gdb_step64", memory="2M")) as server:
+    with Server("replay", recorded_guest("gdb_step64", memory="4M")) as server:
         remote = server.remote()
         for irqs in ("on", "off"):
             remote.monitor(f"step-irqs {irqs}")
             go(remote, STEP["long_run"])
-            first, memory = remote.state(), remote.crc(0, RAM)
+            first, memory = remote.state(), remote.ask_many(MEMORY)
             forward = [first] + remote.walk("s", 10000)
-            end_memory = remote.crc(0, RAM)
+            end_memory = remote.ask_many(MEMORY)
             back = remote.walk("bs", 10000)[::-1] + forward[-1:]
             wrong = [n for n, (a, b) in enumerate(zip(forward, back)) if a != b]
             case(f"10,000 instructions and back, step-irqs {irqs}: the same registers at each", not wrong,
                  f"{len(wrong)} differ; " + "".join(f"{n}: {remote.explain(forward[n], back[n])}" for n in wrong[-1:]))
             case(f"10,000 instructions and back, step-irqs {irqs}: the same memory",
-                 remote.crc(0, RAM) == memory and memory != end_memory)
+                 remote.ask_many(MEMORY) == memory and memory != end_memory)
             rips = {remote.values(s)["rip"] for s in forward[::3]} | {remote.values(s)["rip"] for s in forward[1::3]}
             inside = any(STEP["trap_stubs"] <= r < STEP["trap_stubs"] + 16 * 256 for r in rips)
             case(f"10,000 instructions, step-irqs {irqs}: handlers were {'' if irqs == 'on' else 'not '}shown",
@@ -154,7 +155,7 @@ def same_10000():
 
 def by_gdb():
     """The same through gdb itself, which keeps registers of its own."""
-    with Server("replay", recorded_guest("gdb_step64", memory="2M")) as server, Mi(server, guest("gdb_step64")) as gdb:
+    with Server("replay", recorded_guest("gdb_step64", memory="4M")) as server, Mi(server, guest("gdb_step64")) as gdb:
         for irqs in ("off", "on"):
             gdb.cli(f"monitor step-irqs {irqs}")
             for name, (addr, before, _, _) in EVENTS.items():

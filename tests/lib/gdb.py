@@ -284,7 +284,7 @@ def recorded(name, *args, sources=(), statuses=(0, 33), timeout=60):
 
 
 def recorded_guest(name, *args, memory="8M"):
-    return recorded(name, "-m", memory, *args, guest(name), sources=[guest(name)])
+    return recorded(f"{name}-{memory}", "-m", memory, *args, guest(name), sources=[guest(name)])
 
 
 def debian_files():
