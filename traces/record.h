@@ -72,7 +72,7 @@ struct end_record {
 	struct event_mark mark; /* mark.insns is the position */
 	u64 ns;                 /* guest time */
 	u64 writes;
-	u64 events;  /* in the whole trace */
+	u64 events;  /* since the machine's start */
 	u64 console; /* bytes the guest printed */
 };
 
