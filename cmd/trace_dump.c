@@ -165,7 +165,7 @@ static int dump_checkpoint(struct dump *d, size_t chunk, const struct trace_chun
 	struct checkpoint_list list[2];
 	struct checkpoint_record rec;
 	u64 count[2] = {0}, number, page;
-	char text[300];
+	char text[500], place[100], *engine;
 	bool zero;
 	int rc;
 
@@ -179,13 +179,21 @@ static int dump_checkpoint(struct dump *d, size_t chunk, const struct trace_chun
 			count[i]++;
 	if (rc)
 		return rc;
+	engine = escaped(rec.engine, strlen(rec.engine));
+	if (!engine)
+		return -ENOMEM;
+	if (rec.place.item == STREAM_AFTER)
+		snprintf(place, sizeof(place), "after chunk %llu", (unsigned long long)rec.place.chunk);
+	else
+		snprintf(place, sizeof(place), "at chunk %llu item %llu done %llu", (unsigned long long)rec.place.chunk,
+			 (unsigned long long)rec.place.item, (unsigned long long)rec.place.done);
 	snprintf(text, sizeof(text),
-		 "%s, %llu pages, %llu disk blocks, %zu bytes of state, %zu of engine '%s', at chunk %llu item %lld "
-		 "done %llu, writes %016llx, %llu events, %llu console bytes",
+		 "%s, %llu pages, %llu disk blocks, %zu bytes of state, %zu of engine '%s', %s, writes %016llx, "
+		 "%llu events, %llu console bytes",
 		 rec.full ? "full" : "difference", (unsigned long long)count[0], (unsigned long long)count[1],
-		 rec.state_len, rec.cache_len, rec.engine, (unsigned long long)rec.place.chunk,
-		 (long long)rec.place.item, (unsigned long long)rec.place.done, (unsigned long long)rec.writes,
+		 rec.state_len, rec.cache_len, engine, place, (unsigned long long)rec.writes,
 		 (unsigned long long)rec.events, (unsigned long long)rec.console);
+	free(engine);
 	put(d, rec.position, "checkpoint", text);
 	return 0;
 }

@@ -22,6 +22,7 @@ struct info {
 	struct type_sum sum[MAX_TYPES];
 	unsigned nr_sums;
 	u64 blobs;         /* bytes of all blob chunks in the file */
+	u64 point_bytes;   /* the same of checkpoints and their pages */
 	u64 last_position; /* the furthest that any chunk begins at */
 	bool have_end;
 	struct end_record end;
@@ -74,6 +75,8 @@ static void add_chunk(struct info *info, const struct trace_chunk *c)
 		else if (++info->nr_sums < MAX_TYPES)
 			s->type = c->type;
 	}
+	if (c->type == TRACE_PAGES || c->type == TRACE_CHECKPOINT)
+		info->point_bytes += TRACE_CHUNK_SIZE + c->stored;
 	s->chunks++;
 	s->stored += TRACE_CHUNK_SIZE + c->stored;
 	s->raw += c->raw;
@@ -134,12 +137,12 @@ static u64 last_position(const struct info *info)
 	return info->have_end ? info->end.mark.insns : info->last_position;
 }
 
-/* Bytes of the trace without blobs for each 1000 instructions. */
+/* Bytes of the trace without blobs and checkpoints for each 1000 instructions. */
 static double density(const struct trace_reader *r, const struct info *info)
 {
 	u64 insns = last_position(info);
 
-	return insns ? (double)(r->size - info->blobs) * 1000 / insns : 0;
+	return insns ? (double)(r->size - info->blobs - info->point_bytes) * 1000 / insns : 0;
 }
 
 /* Lines of `key value` as columns. */
@@ -198,7 +201,8 @@ static void print_info(const struct trace_reader *r, const char *path, const str
 		       format_count(a, info->points.entry[0].position),
 		       format_count(b, info->points.entry[info->points.count - 1].position),
 		       checkpoint_file_begins(r) ? "; the trace begins at the first" : "");
-	printf("density        %.3f bytes for each 1000 instructions, without blobs\n", density(r, info));
+	printf("density        %.3f bytes for each 1000 instructions, without blobs and checkpoints\n",
+	       density(r, info));
 	printf("\n%-14s %8s %12s %12s %6s\n", "chunks", "number", "bytes", "unpacked", "share");
 	for (unsigned i = 0; i < info->nr_sums; i++) {
 		const struct type_sum *s = &info->sum[i];

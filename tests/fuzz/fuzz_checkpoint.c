@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "replay/cut.h"
 #include "replay/stream.h"
 #include "traces/checkpoint.h"
 #include "traces/chunk.h"
@@ -124,6 +125,7 @@ static void look_at(struct checkpoint_file *f, size_t i, struct stream *s, struc
 			abort();
 	}
 	checkpoint_file_copy(f, i, w, rec.place.chunk & 7, 3, &err);
+	trace_cut(f->r, w, &(struct cut){.position = rec.position, .place = rec.place, .console = rec.console}, &err);
 }
 
 static void look(const char *path)
