@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Every kernel of tests/guest, recorded on each engine that runs here and replayed."""
+import glob
 import os
 import re
 import signal
@@ -13,6 +14,8 @@ from vmdbg import BUILD, VMDBG, SLOW, case, finish, guest, run, scratch, skip  #
 
 # Kernels whose every claim must hold; they leave with 33.
 CHECKING = ["hello32", "hello64", "plain64", "int64", "cpu64", "paging64", "pm32", "fpu64", "irq64"]
+# The system-level ones; tests/system runs them under other emulators too.
+CHECKING += sorted(os.path.basename(f)[:-4] for f in glob.glob(os.path.join(BUILD, "guest", "sys_*.elf")))
 # Features every engine's CPU model has: a claim skipped for want of one is a failure.
 MAY_SKIP = ["1 GiB page"]
 INSNS = 30_000_000
