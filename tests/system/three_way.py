@@ -24,7 +24,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 WORK = os.path.abspath(os.path.join(BUILD, "system"))
 EXPLAINED = os.path.join(HERE, "disagreements.txt")
 LOAD = 0x100000
-TIMEOUT = 90
+TIMEOUT = 60
 GROUPS = {
     "page": "Paging", "seg": "Segmentation", "gate": "Gates, interrupts", "task": "Task switches",
     "vm86": "Virtual-8086 mode", "real": "Real mode", "debug": "Debugging", "reg": "Registers and MSRs",

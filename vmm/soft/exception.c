@@ -117,16 +117,6 @@ static void gate_code_segment(struct soft_cpu *cpu, struct delivery *d)
 		soft_fault_code(cpu, X86_GP, error);
 }
 
-/* Stores a frame below @sp as the ring that will own it. */
-static void frame_store(struct soft_cpu *cpu, unsigned cpl, u64 la, const void *frame, unsigned len)
-{
-	struct tlb *tlb = cpu->tlb;
-
-	cpu->tlb = &cpu->tlbs[cpl == 3 ? MMU_USER : MMU_KERNEL];
-	soft_store_bytes(cpu, la, frame, len);
-	cpu->tlb = tlb;
-}
-
 /* The last step: nothing below can fault. */
 static void enter_handler(struct soft_cpu *cpu, const struct delivery *d)
 {
@@ -164,7 +154,11 @@ static void deliver_long(struct soft_cpu *cpu, struct delivery *d, unsigned ist)
 	frame[n++] = reg64(cpu, RSP);
 	frame[n++] = s->seg[SEG_SS].selector;
 	sp -= n * 8;
-	frame_store(cpu, d->cpl, sp, frame, n * 8);
+	struct tlb *tlb = cpu->tlb;
+
+	cpu->tlb = &cpu->tlbs[d->cpl == 3 ? MMU_USER : MMU_KERNEL];
+	soft_store_bytes(cpu, sp, frame, n * 8);
+	cpu->tlb = tlb;
 	code_segment_set(cpu, &d->cs, d->cpl);
 	if (inner)
 		s->seg[SEG_SS] =
@@ -206,13 +200,13 @@ static void deliver_protected(struct soft_cpu *cpu, struct delivery *d)
 	}
 	for (unsigned k = 0; k < n; k++)
 		memcpy(frame + k * width, &values[k], width);
-	stack_frame_check(cpu, &ss, sp, n * width, inner ? ss.selector & 0xfffcu : 0);
+	stack_frame_check(cpu, &ss, sp, width, n * width, inner ? ss.selector & 0xfffcu : 0);
 	if (d->target > descriptor_limit(&d->cs))
 		soft_fault_code(cpu, X86_GP, 0);
 	if (inner)
 		descriptor_set_accessed(cpu, &desc);
+	stack_frame_store(cpu, &ss, sp, d->cpl, frame, n * width);
 	sp -= n * width;
-	frame_store(cpu, d->cpl, (u32)(ss.base + (ss.ar & AR_DB ? sp : (u16)sp)), frame, n * width);
 	code_segment_set(cpu, &d->cs, d->cpl);
 	if (inner) {
 		s->seg[SEG_SS] = descriptor_segment(&desc);
@@ -231,15 +225,15 @@ static void deliver_protected(struct soft_cpu *cpu, struct delivery *d)
 static void deliver_real(struct soft_cpu *cpu, struct delivery *d)
 {
 	struct x86_state *s = &cpu->vcpu.regs;
-	u16 frame[3] = {(u16)d->return_rip, s->seg[SEG_CS].selector, (u16)d->rflags}, sp = (u16)(reg16(cpu, RSP) - 6);
+	u16 frame[3] = {(u16)d->return_rip, s->seg[SEG_CS].selector, (u16)d->rflags}, sp = reg16(cpu, RSP);
 	u32 entry;
 
 	if (d->vector * 4u + 3 > s->idtr.limit)
 		soft_fault_code(cpu, X86_GP, 0);
 	entry = (u32)soft_system_load(cpu, s->idtr.base + d->vector * 4u, 4);
-	stack_frame_check(cpu, &s->seg[SEG_SS], reg16(cpu, RSP), 6, 0);
-	frame_store(cpu, 0, (u32)(s->seg[SEG_SS].base + sp), frame, 6);
-	set_reg16(cpu, RSP, sp);
+	stack_frame_check(cpu, &s->seg[SEG_SS], sp, 2, 6, 0);
+	stack_frame_store(cpu, &s->seg[SEG_SS], sp, 0, frame, 6);
+	set_reg16(cpu, RSP, (u16)(sp - 6));
 	s->seg[SEG_CS].selector = (u16)(entry >> 16);
 	s->seg[SEG_CS].base = entry >> 16 << 4;
 	d->target = (u16)entry;

@@ -126,17 +126,15 @@ static void call_inner(struct soft_cpu *cpu, struct descriptor *code, u64 offset
 	struct x86_state *s = &cpu->vcpu.regs;
 	unsigned cpl = DESC_DPL(code), n = 0;
 	struct descriptor ss;
-	u64 sp, values[36], base = 0;
+	u64 sp, values[36];
 	u8 frame[36 * 8];
 	u16 selector;
 
 	tss_stack(cpu, cpl, &selector, &sp);
-	if (!x86_long_mode(s)) {
+	if (!x86_long_mode(s))
 		stack_segment_fetch(cpu, selector, cpl, X86_TS, &ss);
-		base = descriptor_base(&ss);
-	} else if (!x86_canonical(sp)) {
+	else if (!x86_canonical(sp))
 		soft_fault_code(cpu, X86_SS, 0);
-	}
 	check_target(cpu, code, offset);
 	values[n++] = return_rip;
 	values[n++] = s->seg[SEG_CS].selector;
@@ -149,17 +147,17 @@ static void call_inner(struct soft_cpu *cpu, struct descriptor *code, u64 offset
 	if (!x86_long_mode(s)) {
 		struct x86_segment stack = descriptor_segment(&ss);
 
-		stack_frame_check(cpu, &stack, (u32)sp, n * size, selector & 0xfffcu);
+		stack_frame_check(cpu, &stack, (u32)sp, size, n * size, selector & 0xfffcu);
 		descriptor_set_accessed(cpu, &ss);
+		stack_frame_store(cpu, &stack, (u32)sp, cpl, frame, n * size);
+	} else {
+		struct tlb *tlb = cpu->tlb;
+
+		cpu->tlb = &cpu->tlbs[MMU_KERNEL];
+		soft_store_bytes(cpu, sp - n * size, frame, n * size);
+		cpu->tlb = tlb;
 	}
 	sp -= n * size;
-	if (!x86_long_mode(s))
-		sp = DESC_DB(&ss) ? (u32)sp : (u16)sp;
-	struct tlb *tlb = cpu->tlb;
-
-	cpu->tlb = &cpu->tlbs[MMU_KERNEL];
-	soft_store_bytes(cpu, x86_long_mode(s) ? sp : (u32)(base + sp), frame, n * size);
-	cpu->tlb = tlb;
 	code_segment_set(cpu, code, cpl);
 	if (x86_long_mode(s)) {
 		s->seg[SEG_SS] = (struct x86_segment){.selector = (u16)cpl, .ar = AR_UNUSABLE | cpl << AR_DPL_SHIFT};

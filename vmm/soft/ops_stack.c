@@ -119,14 +119,11 @@ void op_pop_seg(struct soft_cpu *cpu, const struct insn *i)
 void op_pusha(struct soft_cpu *cpu, const struct insn *i)
 {
 	unsigned size = i->osize;
-	u64 rsp = reg64(cpu, RSP);
+	u64 rsp = reg64(cpu, RSP), mask = cpu->mode & MODE_SS32 ? 0xffffffff : 0xffff;
 
-	/* All eight or none: the lowest and the highest decide. */
-	soft_stack_adjust(cpu, -(s64)size * 8);
-	u64 low = cpu->mode & MODE_SS32 ? reg32(cpu, RSP) : reg16(cpu, RSP);
-
-	set_reg64(cpu, RSP, rsp);
-	soft_probe_write(cpu, soft_linear(cpu, SEG_SS, low, size * 8, ACCESS_WRITE), size * 8);
+	/* All eight or none. */
+	for (unsigned n = 1; n <= 8; n++)
+		soft_probe_write(cpu, soft_linear(cpu, SEG_SS, (rsp - n * size) & mask, size, ACCESS_WRITE), size);
 	for (unsigned r = RAX; r <= RDI; r++)
 		soft_push(cpu, size, r == RSP ? rsp : reg64(cpu, r));
 }

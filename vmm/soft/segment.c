@@ -194,17 +194,35 @@ void stack_segment_fetch(struct soft_cpu *cpu, u16 selector, unsigned cpl, enum 
 		soft_fault_code(cpu, X86_SS, SELECTOR_ERROR(selector));
 }
 
-void stack_frame_check(struct soft_cpu *cpu, const struct x86_segment *ss, u32 sp, unsigned len, u32 error)
+void stack_frame_check(struct soft_cpu *cpu, const struct x86_segment *ss, u32 sp, unsigned width, unsigned len,
+		       u32 error)
 {
-	u32 first = sp - len, last = sp - 1, top = ss->ar & AR_DB ? 0xffffffff : 0xffff;
+	u32 top = ss->ar & AR_DB ? 0xffffffff : 0xffff;
 	bool down = (ss->ar & (AR_CODE | AR_DC)) == AR_DC;
 
-	if (!(ss->ar & AR_DB)) {
-		first = (u16)first;
-		last = (u16)last;
+	for (unsigned n = width; n <= len; n += width) {
+		u32 at = (sp - n) & top;
+		u64 last = (u64)at + width - 1;
+
+		if (down ? at <= ss->limit || last > top : last > ss->limit)
+			soft_fault_code(cpu, X86_SS, error);
 	}
-	if (first > last || (down ? first <= ss->limit || last > top : last > ss->limit))
-		soft_fault_code(cpu, X86_SS, error);
+}
+
+void stack_frame_store(struct soft_cpu *cpu, const struct x86_segment *ss, u32 sp, unsigned cpl, const void *frame,
+		       unsigned len)
+{
+	u32 top = ss->ar & AR_DB ? 0xffffffff : 0xffff, first = (sp - len) & top;
+	unsigned head = len - 1 > top - first ? top - first + 1 : len;
+	struct tlb *tlb = cpu->tlb;
+
+	cpu->tlb = &cpu->tlbs[cpl == 3 ? MMU_USER : MMU_KERNEL];
+	if (unlikely(head < len)) {
+		soft_probe_write(cpu, (u32)(ss->base + first), head);
+		soft_store_bytes(cpu, (u32)ss->base, (const u8 *)frame + head, len - head);
+	}
+	soft_store_bytes(cpu, (u32)(ss->base + first), frame, head);
+	cpu->tlb = tlb;
 }
 
 void segment_load(struct soft_cpu *cpu, unsigned seg, u16 selector)

@@ -138,8 +138,12 @@ void descriptor_set_accessed(struct soft_cpu *cpu, struct descriptor *d);
 void segment_load(struct soft_cpu *cpu, unsigned seg, u16 selector);
 /* The checks for SS at privilege @cpl, used by returns and gates: @vector for what is wrong with it. */
 void stack_segment_fetch(struct soft_cpu *cpu, u16 selector, unsigned cpl, enum vector vector, struct descriptor *d);
-/* #SS(@error) unless @len bytes below @sp fit in that stack segment, as pushes would check it. */
-void stack_frame_check(struct soft_cpu *cpu, const struct x86_segment *ss, u32 sp, unsigned len, u32 error);
+/* #SS(@error) unless items of @width bytes, @len bytes in all, can be pushed below @sp of that segment. */
+void stack_frame_check(struct soft_cpu *cpu, const struct x86_segment *ss, u32 sp, unsigned width, unsigned len,
+		       u32 error);
+/* Stores them, as the ring that will own them. Below offset 0 they go on at the top; a fault leaves nothing written. */
+void stack_frame_store(struct soft_cpu *cpu, const struct x86_segment *ss, u32 sp, unsigned cpl, const void *frame,
+		       unsigned len);
 /* Loads CS from a checked code descriptor, with RPL = @cpl. */
 void code_segment_set(struct soft_cpu *cpu, struct descriptor *d, unsigned cpl);
 /* After a return to an outer ring: data segments that the new CPL may not use become null. */

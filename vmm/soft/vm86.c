@@ -51,7 +51,7 @@ bool soft_vm86_int(struct soft_cpu *cpu, u8 vector, u64 return_rip)
 	struct x86_state *s = &cpu->vcpu.regs;
 	u64 rflags = soft_rflags(cpu);
 	bool full = (rflags & RFLAGS_IOPL) == RFLAGS_IOPL;
-	u16 sp = (u16)(reg16(cpu, RSP) - 6), frame[3];
+	u16 sp = reg16(cpu, RSP), frame[3];
 	u32 entry;
 
 	if (!(s->cr4 & CR4_VME) || redirected_to_idt(cpu, vector)) {
@@ -63,9 +63,9 @@ bool soft_vm86_int(struct soft_cpu *cpu, u8 vector, u64 return_rip)
 	frame[0] = (u16)return_rip;
 	frame[1] = s->seg[SEG_CS].selector;
 	frame[2] = (u16)(full ? rflags : soft_virtual_flags(rflags));
-	stack_frame_check(cpu, &s->seg[SEG_SS], reg16(cpu, RSP), 6, 0);
-	soft_store_bytes(cpu, (u32)(s->seg[SEG_SS].base + sp), frame, 6);
-	set_reg16(cpu, RSP, sp);
+	stack_frame_check(cpu, &s->seg[SEG_SS], sp, 2, 6, 0);
+	stack_frame_store(cpu, &s->seg[SEG_SS], sp, 3, frame, 6);
+	set_reg16(cpu, RSP, (u16)(sp - 6));
 	s->rflags &= ~(RFLAGS_TF | (full ? RFLAGS_IF : RFLAGS_VIF));
 	s->seg[SEG_CS].selector = (u16)(entry >> 16);
 	s->seg[SEG_CS].base = entry >> 16 << 4;
