@@ -168,7 +168,7 @@ static void run_batch(struct session *s, struct diff_case *cases, struct seen *s
 		t.faults += soft.vector != X86_BP;
 		if (!d->native || (native[i].vector != DIFF_HANG && diff_equal(&cases[i], &native[i], &soft))) {
 			cover_case(s->cov, &cases[i], &soft);
-		} else if (native[i].vector == DIFF_HANG || hits_host_memory(&soft)) {
+		} else if (native[i].vector == DIFF_HANG || soft.vector == DIFF_HANG || hits_host_memory(&soft)) {
 			t.hangs++;
 		} else {
 			t.different++;
@@ -301,6 +301,7 @@ static void differ_open(struct session *s)
 {
 	s->d.gen = s->gen;
 	s->d.native = NATIVE_CLEAN ? native_create() : NULL;
+	s->host = (struct diff_host){.fsgsbase = true, .ldt = true, .xcr0 = XCR0_X87 | XCR0_SSE};
 	if (s->d.native)
 		s->host = *native_host(s->d.native);
 	s->host.strict = s->host.intel || s->opt.strict;

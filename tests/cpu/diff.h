@@ -84,7 +84,6 @@ struct diff_insn {
 	s8 modifies;   /* changes the last byte of this unit, whose address goes into the patched field; -1 */
 	bool absolute; /* the patched field is the address itself, not relative */
 	u64 address;   /* what a RIP-relative operand names */
-	bool wide;     /* x87, MMX or SSE */
 	bool last;     /* ends the sequence: faults always, goes elsewhere, or isn't comparable behind it */
 	bool undefined;
 	u8 image; /* enum diff_image, at @address */

@@ -47,7 +47,7 @@ static const char *left_out_on_amd(const ZydisDecodedInstruction *i, const Zydis
 	    i->meta.branch_type != ZYDIS_BRANCH_TYPE_FAR && i->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)
 		return "66 with a near branch in 64-bit code: AMD truncates RIP";
 	/* Far pointers of 64 bits are Intel's. */
-	if (bits == 64 && i->raw.rex.W &&
+	if (bits == 64 && i->raw.rex.W && i->operand_count_visible &&
 	    (i->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR || i->mnemonic == ZYDIS_MNEMONIC_LSS ||
 	     i->mnemonic == ZYDIS_MNEMONIC_LFS || i->mnemonic == ZYDIS_MNEMONIC_LGS) &&
 	    op[i->operand_count_visible - 1].type == ZYDIS_OPERAND_TYPE_MEMORY)
@@ -217,11 +217,13 @@ void diff_wipe_image(const struct diff_case *c, u64 rip, u8 *data)
 	case IMAGE_XSAVEOPT: /* what is left out is the processor's choice */
 		wipe(data, at, 0, 512);
 		break;
-	case IMAGE_ENV16: /* FIP, FCS, FDP, FDS */
-		wipe(data, at, 6, 13);
+	case IMAGE_ENV16: /* FCS and FDS */
+		wipe(data, at, 8, 9);
+		wipe(data, at, 12, 13);
 		break;
-	case IMAGE_ENV32: /* and FOP */
-		wipe(data, at, 12, 27);
+	case IMAGE_ENV32: /* and FOP: Intel's processors keep it after unmasked exceptions only */
+		wipe(data, at, 16, 19);
+		wipe(data, at, 24, 25);
 		break;
 	case IMAGE_XSAVE: /* which of x87 and SSE are in use */
 		wipe(data, at, 512, 512);
@@ -242,11 +244,11 @@ static u16 mnemonic_of(const struct diff_case *c, u64 rip)
 	return n < c->count ? c->insn[n].mnemonic : ZYDIS_MNEMONIC_INVALID;
 }
 
-static bool wide_of(const struct diff_case *c, u64 rip)
+static unsigned class_of(const struct diff_case *c, u64 rip)
 {
-	unsigned n = diff_insn_at(c, rip);
+	unsigned n = diff_insn_at(c, rip), count;
 
-	return n < c->count && c->insn[n].wide;
+	return n < c->count ? forms_all(&count)[c->insn[n].form].class : 0;
 }
 
 /* Which of several faults comes first, and how far an instruction of several accesses gets before it faults, is the
@@ -350,8 +352,9 @@ bool diff_known(const struct diff_case *c, const struct diff_result *a, const st
 	/* ARPL asks for write access even if it will not write. */
 	if (b->vector != X86_BP && mnemonic_of(c, b->regs.rip) == ZYDIS_MNEMONIC_ARPL)
 		return true;
-	/* Alignment or page fault first? And are SSE operands checked that need no alignment otherwise? */
-	if (a->vector == X86_AC && (b->vector == X86_PF || wide_of(c, a->regs.rip)))
+	/* Alignment or page fault first? And are SSE operands checked that need no alignment otherwise, and state images
+	 * where #GP would do? The manual leaves it to the processor. */
+	if (a->vector == X86_AC && (b->vector == X86_PF || class_of(c, a->regs.rip) & (CLASS_SSE | CLASS_STATE)))
 		return true;
 	/* A store that an unmasked x87 exception suppresses is checked all the same. */
 	if (a->vector != X86_BP && is_x87_store(mnemonic_of(c, a->regs.rip)) && b->regs.rip != a->regs.rip)

@@ -21,6 +21,7 @@ enum shape {
 	SHAPE_COMPARE,  /* CMPXCHG: something equal */
 	SHAPE_BASE,     /* WRFSBASE: an address */
 	SHAPE_XGETBV,   /* ECX that names no register */
+	SHAPE_PUSH_SEG, /* zeros where PUSH Sreg may leave half of a slot */
 };
 
 struct build {
@@ -61,6 +62,11 @@ static enum shape shape_one_byte(const struct form *f)
 	case 0x8e:
 	case 0x63:
 		return SHAPE_SELECTOR;
+	case 0x06:
+	case 0x0e:
+	case 0x16:
+	case 0x1e:
+		return SHAPE_PUSH_SEG;
 	case 0x07:
 	case 0x17:
 	case 0x1f:
@@ -83,6 +89,9 @@ static enum shape shape_two_byte(const struct form *f)
 	case 0x02:
 	case 0x03:
 		return SHAPE_SELECTOR;
+	case 0xa0:
+	case 0xa8:
+		return SHAPE_PUSH_SEG;
 	case 0xa1:
 	case 0xa9:
 		return SHAPE_POP_SEG;
@@ -238,6 +247,18 @@ static void shape_compare(struct build *b)
 	}
 }
 
+/* MOV dword [ESP - 4], 0: AMD writes 32 bits, Intel 16. */
+static void shape_push_seg(struct build *b)
+{
+	static const u8 mov[] = {0x66, 0x67, 0xc7, 0x44, 0x24, 0xfc, 0, 0, 0, 0};
+	unsigned skip = b->mk->c->bits == 16 ? 0 : 2;
+
+	if (b->mk->c->bits == 64 || osize_index(b) != 1)
+		return;
+	memcpy(b->b, mov + skip, sizeof(mov) - skip);
+	b->n = sizeof(mov) - skip;
+}
+
 /* Emits the MOVs. */
 static void prepare(struct build *b)
 {
@@ -271,6 +292,9 @@ static void prepare(struct build *b)
 	case SHAPE_POP_SEG:
 		if (rng_percent(rng, 85))
 			emit_mov(b, RSP, slot_address(b, SLOT_SELECTOR + 8 * rng_below(rng, SLOT_SELECT_N)));
+		break;
+	case SHAPE_PUSH_SEG:
+		shape_push_seg(b);
 		break;
 	case SHAPE_SELECTOR:
 		shape_selector(b);
@@ -679,7 +703,6 @@ bool insn_make(struct making *mk, struct diff_insn *insn, unsigned number)
 		return false;
 	}
 	describe(&b, insn, &i);
-	insn->wide = i.meta.isa_ext != ZYDIS_ISA_EXT_BASE && i.meta.isa_ext != ZYDIS_ISA_EXT_LONGMODE;
 	insn->last = is_last(&b, &i);
 	take_note(&mk->g->notes[insn->form], &i);
 	make_patch(&b, insn, &i, number);

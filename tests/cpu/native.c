@@ -85,6 +85,7 @@ static void fpu_to_frame(const struct diff_fpu *fpu, struct _libc_fpstate *fx)
 	fx->swd = fpu->fsw;
 	fx->ftw = fpu->ftw;
 	fx->mxcsr = fpu->mxcsr;
+	fx->rip = fx->rdp = fx->fop = 0;
 	for (unsigned i = 0; i < 8; i++) {
 		memcpy(fx->_st[i].significand, &fpu->st[i].mant, 8);
 		fx->_st[i].exponent = fpu->st[i].se;

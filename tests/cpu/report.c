@@ -114,7 +114,7 @@ bool differ_run(struct differ *d, struct diff_case *c, struct diff_result *nativ
 {
 	native_run(d->native, c, 1, native);
 	interp_run(d->interp, c, soft);
-	return native->vector == DIFF_HANG || diff_equal(c, native, soft);
+	return native->vector == DIFF_HANG || soft->vector == DIFF_HANG || diff_equal(c, native, soft);
 }
 
 /* The case with the units of @keep only: false if that makes no case. */

@@ -91,9 +91,18 @@ static unsigned opcode_segment(const struct insn *i)
 	return i->op == 0xa0 || i->op == 0xa1 ? SEG_FS : i->op == 0xa8 || i->op == 0xa9 ? SEG_GS : (i->op >> 3) & 3;
 }
 
+/* With 32-bit operands Intel's processors move 16 bits, and leave the upper half of the stack's slot (SDM 2B, PUSH). */
 void op_push_seg(struct soft_cpu *cpu, const struct insn *i)
 {
-	soft_push(cpu, i->osize, cpu->vcpu.regs.seg[opcode_segment(i)].selector);
+	u16 selector = cpu->vcpu.regs.seg[opcode_segment(i)].selector;
+	u32 esp = reg32(cpu, RSP) - 4;
+
+	if (i->osize != 4) {
+		soft_push(cpu, i->osize, selector);
+		return;
+	}
+	la_st16(cpu, soft_linear(cpu, SEG_SS, cpu->mode & MODE_SS32 ? esp : (u16)esp, 2, ACCESS_WRITE), selector);
+	soft_stack_adjust(cpu, -4);
 }
 
 void op_pop_seg(struct soft_cpu *cpu, const struct insn *i)

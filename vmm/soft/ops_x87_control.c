@@ -151,6 +151,21 @@ static void env_decode(struct soft_cpu *cpu, const struct insn *i, const u8 *p)
 	set_fcw(fpu, load16(p));
 }
 
+/* In alignment checks an image is a run of words or doublewords (SDM 3A, table 6-7). Before a store, after a load: a page
+ * fault comes first. */
+static void check_image(struct soft_cpu *cpu, const struct insn *i, unsigned size, enum access access)
+{
+	u64 la;
+
+	if (likely(cpu->tlb != &cpu->tlbs[MMU_USER_ALIGN]))
+		return;
+	la = mem_linear(cpu, i, size, access);
+	if (access == ACCESS_WRITE)
+		soft_probe_write(cpu, la, size);
+	if (la & (env_is_16(i) ? 1 : 3))
+		soft_fault_code(cpu, X86_AC, 0);
+}
+
 void op_fnstenv(struct soft_cpu *cpu, const struct insn *i)
 {
 	struct x86_fpu *fpu = x87_fpu(cpu);
@@ -158,6 +173,7 @@ void op_fnstenv(struct soft_cpu *cpu, const struct insn *i)
 
 	x87_begin_nowait(cpu);
 	env_encode(cpu, i, buf);
+	check_image(cpu, i, env_size(i), ACCESS_WRITE);
 	mem_st_bytes(cpu, i, buf, env_size(i));
 	fpu->fcw |= X87_EXC;
 	x87_update_summary(fpu);
@@ -169,6 +185,7 @@ void op_fldenv(struct soft_cpu *cpu, const struct insn *i)
 
 	x87_begin(cpu);
 	mem_ld_bytes(cpu, i, buf, env_size(i));
+	check_image(cpu, i, env_size(i), ACCESS_READ);
 	env_decode(cpu, i, buf);
 }
 
@@ -187,6 +204,7 @@ void op_fnsave(struct soft_cpu *cpu, const struct insn *i)
 		store64(buf + size + 10 * n, r.mant);
 		store16(buf + size + 10 * n + 8, r.se);
 	}
+	check_image(cpu, i, size + 80, ACCESS_WRITE);
 	mem_st_bytes(cpu, i, buf, size + 80);
 	x87_init(fpu);
 }
@@ -199,6 +217,7 @@ void op_frstor(struct soft_cpu *cpu, const struct insn *i)
 
 	x87_begin(cpu);
 	mem_ld_bytes(cpu, i, buf, size + 80);
+	check_image(cpu, i, size + 80, ACCESS_READ);
 	env_decode(cpu, i, buf);
 	for (unsigned n = 0; n < 8; n++) {
 		struct x87_reg *r = &fpu->st[x87_phys(fpu, n)];
