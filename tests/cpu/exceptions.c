@@ -56,11 +56,10 @@ static const char *left_out_on_amd(const ZydisDecodedInstruction *i, const Zydis
 		return "LOOPcc with REP: AMD lets the prefix choose the condition";
 	if (i->mnemonic == ZYDIS_MNEMONIC_SYSRET && bits != 64)
 		return "AMD has it outside of 64-bit mode";
+	if (i->opcode_map == ZYDIS_OPCODE_MAP_0F && i->opcode == 0x0d && i->raw.modrm.mod == 3)
+		return "PREFETCHW of a register: AMD has it undefined";
 	if (i->mnemonic == ZYDIS_MNEMONIC_UD0 || i->mnemonic == ZYDIS_MNEMONIC_UD1)
 		return "AMD takes no ModRM byte";
-	/* Does it enter MMX state when it touches no MMX register? */
-	if (i->mnemonic == ZYDIS_MNEMONIC_CVTPI2PS && op[1].type == ZYDIS_OPERAND_TYPE_MEMORY)
-		return "MMX state after CVTPI2PS from memory: AMD leaves it";
 	return NULL;
 }
 
@@ -79,8 +78,6 @@ const char *left_out(const struct diff_host *host, unsigned bits, const ZydisDec
 	case ZYDIS_MNEMONIC_BSF:
 	case ZYDIS_MNEMONIC_BSR:
 		return has_rep(i) ? "with F3 the host may have TZCNT and LZCNT" : NULL;
-	case ZYDIS_MNEMONIC_BSWAP:
-		return i->operand_width == 16 ? "16 bits: undefined result" : NULL;
 	case ZYDIS_MNEMONIC_SHLD:
 	case ZYDIS_MNEMONIC_SHRD:
 		return i->operand_width == 16 &&
@@ -95,8 +92,6 @@ const char *left_out(const struct diff_host *host, unsigned bits, const ZydisDec
 	default:
 		break;
 	}
-	if (i->opcode_map == ZYDIS_OPCODE_MAP_0F && i->opcode == 0x0d && i->raw.modrm.mod == 3)
-		return "PREFETCHW of a register: a NOP or undefined";
 	return NULL;
 }
 
@@ -338,6 +333,9 @@ bool diff_known(const struct diff_case *c, const struct diff_result *a, const st
 	    (a->regs.seg[SEG_CS] != c->in.seg[SEG_CS] || b->regs.seg[SEG_CS] != c->in.seg[SEG_CS]) &&
 	    (a->regs.seg[SEG_CS] == USER64_CS || b->regs.seg[SEG_CS] == USER64_CS))
 		return true;
+	/* CVTPI2PS from memory doesn't wait for x87 exceptions. */
+	if (b->vector == X86_MF && mnemonic_of(c, b->regs.rip) == ZYDIS_MNEMONIC_CVTPI2PS)
+		return true;
 	/* ENTER of 32 bits on a stack of 16: all of ESP goes to EBP. */
 	if (c->bits != 64 && mnemonic_of(c, c->start[c->count - 1]) == ZYDIS_MNEMONIC_ENTER &&
 	    (u16)a->regs.gpr[RBP] == (u16)b->regs.gpr[RBP] && a->regs.gpr[RBP] != b->regs.gpr[RBP])
@@ -352,9 +350,12 @@ bool diff_known(const struct diff_case *c, const struct diff_result *a, const st
 	/* ARPL asks for write access even if it will not write. */
 	if (b->vector != X86_BP && mnemonic_of(c, b->regs.rip) == ZYDIS_MNEMONIC_ARPL)
 		return true;
-	/* Alignment or page fault first? And are SSE operands checked that need no alignment otherwise, and state images
+	/* Alignment, limit or page fault first? And are SSE operands checked that need no alignment otherwise, and state images
 	 * where #GP would do? The manual leaves it to the processor. */
-	if (a->vector == X86_AC && (b->vector == X86_PF || class_of(c, a->regs.rip) & (CLASS_SSE | CLASS_STATE)))
+	if (a->vector == X86_AC && a->regs.rip == b->regs.rip &&
+	    (b->vector == X86_PF || b->vector == X86_SS || b->vector == X86_GP))
+		return true;
+	if (a->vector == X86_AC && class_of(c, a->regs.rip) & (CLASS_SSE | CLASS_STATE))
 		return true;
 	/* A store that an unmasked x87 exception suppresses is checked all the same. */
 	if (a->vector != X86_BP && is_x87_store(mnemonic_of(c, a->regs.rip)) && b->regs.rip != a->regs.rip)
@@ -406,6 +407,9 @@ bool diff_approximate(const struct diff_case *c, const struct diff_result *a, co
 	const struct diff_fpu *x = &a->regs.fpu, *y = &b->regs.fpu;
 	u16 m = c->insn[c->count - 1].mnemonic;
 
+	/* AMD's processors leave x87 state alone when CVTPI2PS takes its operand from memory. */
+	if (m == ZYDIS_MNEMONIC_CVTPI2PS && !c->intel_host)
+		return x->mxcsr == y->mxcsr && !memcmp(x->xmm, y->xmm, sizeof(x->xmm));
 	if (!is_approximate(m) || x->fcw != y->fcw || x->ftw != y->ftw || x->mxcsr != y->mxcsr)
 		return false;
 	if (is_estimate(m))

@@ -21,6 +21,7 @@ enum shape {
 	SHAPE_COMPARE,  /* CMPXCHG: something equal */
 	SHAPE_BASE,     /* WRFSBASE: an address */
 	SHAPE_XGETBV,   /* ECX that names no register */
+	SHAPE_COUNT,    /* CL below the operand's size: SHLD and SHRD */
 	SHAPE_PUSH_SEG, /* zeros where PUSH Sreg may leave half of a slot */
 };
 
@@ -95,6 +96,9 @@ static enum shape shape_two_byte(const struct form *f)
 	case 0xa1:
 	case 0xa9:
 		return SHAPE_POP_SEG;
+	case 0xa5:
+	case 0xad:
+		return SHAPE_COUNT;
 	case 0xae:
 		if (f->kind == FORM_REG)
 			return f->prefix == 2 && (f->reg == 2 || f->reg == 3) ? SHAPE_BASE : SHAPE_NONE;
@@ -293,6 +297,10 @@ static void prepare(struct build *b)
 		if (rng_percent(rng, 85))
 			emit_mov(b, RSP, slot_address(b, SLOT_SELECTOR + 8 * rng_below(rng, SLOT_SELECT_N)));
 		break;
+	case SHAPE_COUNT:
+		if (os == 0)
+			emit_mov(b, RCX, rng_below(rng, 17) | (rng_next(rng) & 0xffffffe0));
+		break;
 	case SHAPE_PUSH_SEG:
 		shape_push_seg(b);
 		break;
@@ -432,9 +440,9 @@ static unsigned choose_prefixes(struct build *b, u8 *prefix)
 	b->lock = rng_percent(rng, f->lock && f->kind == FORM_MEM ? 30 : 2);
 	if (b->lock)
 		prefix[n++] = 0xf0;
-	if (rng_percent(rng, mk->c->segmented ? 15 : 5))
-		prefix[n++] = segments[rng_below(rng, placed ? 4 : 6)];
-	if (rng_percent(rng, 1))
+	if (!placed && rng_percent(rng, mk->c->segmented ? 15 : 5))
+		prefix[n++] = segments[rng_below(rng, 6)];
+	if (!placed && rng_percent(rng, 1))
 		while (n < 14 && rng_percent(rng, 95))
 			prefix[n++] = segments[rng_below(rng, 4)];
 	for (unsigned i = 0; i < n; i++) { /* in any order */
@@ -508,6 +516,8 @@ static void make_patch(struct build *b, struct diff_insn *insn, const ZydisDecod
 
 	insn->target = insn->modifies = -1;
 	insn->address = b->fixed && b->f->kind == FORM_MEM ? b->address : 0;
+	if (mk->c->segmented)
+		insn->address += diff_ldt[mk->c->in.seg[SEG_DS] >> 3].base;
 	if (i->raw.imm[0].is_relative && i->raw.imm[0].size) {
 		insn->patch = insn->pre + i->raw.imm[0].offset;
 		insn->patch_size = i->raw.imm[0].size / 8;
@@ -557,6 +567,9 @@ static bool is_last(const struct build *b, const ZydisDecodedInstruction *i)
 	default:
 		break;
 	}
+	/* MMX state, or not (exceptions.c). */
+	if (i->mnemonic == ZYDIS_MNEMONIC_CVTPI2PS && b->f->kind == FORM_MEM)
+		return true;
 	if (i->attributes & ZYDIS_ATTRIB_IS_PRIVILEGED || b->shape == SHAPE_SAVE || is_approximate(i->mnemonic))
 		return true;
 	return i->meta.branch_type != ZYDIS_BRANCH_TYPE_NONE && !i->raw.imm[0].is_relative;
@@ -693,15 +706,13 @@ bool insn_make(struct making *mk, struct diff_insn *insn, unsigned number)
 	if (!ZYAN_SUCCESS(status) || !isa_in_model(&i))
 		return make_undefined(&b, insn);
 	why = left_out(&mk->g->host, mk->c->bits, &i, operands);
-	if (why) {
+	if (why && b.shape != SHAPE_COUNT) {
 		mk->g->notes[b.f - mk->g->forms].why = why;
 		return false;
 	}
-	/* The state image's place must be known. */
-	if (b.shape == SHAPE_SAVE && mk->c->segmented) {
-		mk->g->notes[b.f - mk->g->forms].why = "saved images: only in the flat address space";
+	/* The state image's place must be known, so DS must be what it was at first. */
+	if (b.shape == SHAPE_SAVE && mk->c->segmented && number)
 		return false;
-	}
 	describe(&b, insn, &i);
 	insn->last = is_last(&b, &i);
 	take_note(&mk->g->notes[insn->form], &i);

@@ -128,7 +128,9 @@ static void step(struct soft_cpu *cpu)
 	/* BTF: only where the next instruction isn't the one behind (SDM 3B 17.4.3). */
 	if ((s->debugctl & DEBUGCTL_BTF) && s->rip == behind)
 		trap = false;
-	if (trap && !cpu->no_step_trap)
+	if (cpu->no_step_trap) /* INT n and the like: what a MOV SS just before has held back is gone, too */
+		s->pending_db &= ~(u64)BIT(14);
+	else if (trap)
 		s->pending_db |= BIT(14); /* BS */
 	if (s->pending_db && s->activity == ACTIVITY_HLT)
 		s->activity = ACTIVITY_ACTIVE;
