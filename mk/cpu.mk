@@ -16,3 +16,7 @@ fuzz-cpu: $(CPUDIFF)
 cpu-coverage: $(CPUDIFF)
 	$(Q)mk/cpu-coverage.sh docs/cpu-coverage.md $(CPUDIFF) --seed $(CPU_SEED) --seconds 60 --jobs $(shell nproc) \
 		--state $(BUILD)/fuzz-cpu.state --coverage
+
+# Single instructions in the differential test's machine.
+$(OBJ)/tests/unit/test_insn: LIBS := $(LIB) $(LIBS)
+$(OBJ)/tests/unit/test_insn: $(OBJ)/tests/cpu/interp.o $(OBJ)/tests/cpu/segments.o

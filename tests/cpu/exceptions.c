@@ -307,6 +307,14 @@ static bool is_verr_lock(const struct diff_case *c, u64 rip)
 	return f->map == 1 && f->op == 0x00;
 }
 
+static bool has_mnemonic(const struct diff_case *c, u16 mnemonic)
+{
+	for (unsigned n = 0; n < c->count; n++)
+		if (c->insn[n].mnemonic == mnemonic)
+			return true;
+	return false;
+}
+
 static bool loads_mxcsr(u16 m)
 {
 	return m == ZYDIS_MNEMONIC_LDMXCSR || m == ZYDIS_MNEMONIC_FXRSTOR || m == ZYDIS_MNEMONIC_FXRSTOR64 ||
@@ -336,9 +344,9 @@ bool diff_known(const struct diff_case *c, const struct diff_result *a, const st
 	/* CVTPI2PS from memory doesn't wait for x87 exceptions. */
 	if (b->vector == X86_MF && mnemonic_of(c, b->regs.rip) == ZYDIS_MNEMONIC_CVTPI2PS)
 		return true;
-	/* ENTER of 32 bits on a stack of 16: all of ESP goes to EBP. */
-	if (c->bits != 64 && mnemonic_of(c, c->start[c->count - 1]) == ZYDIS_MNEMONIC_ENTER &&
-	    (u16)a->regs.gpr[RBP] == (u16)b->regs.gpr[RBP] && a->regs.gpr[RBP] != b->regs.gpr[RBP])
+	/* ENTER of 32 bits on a stack of 16: all of ESP goes to EBP, and to the stack as a display pointer. */
+	if (c->bits != 64 && has_mnemonic(c, ZYDIS_MNEMONIC_ENTER) && (u16)a->regs.gpr[RBP] == (u16)b->regs.gpr[RBP] &&
+	    a->regs.gpr[RBP] != b->regs.gpr[RBP])
 		return true;
 	/* RET far takes its immediate off all of ESP, though the stack has 16 bits. */
 	if (c->bits != 64 && mnemonic_of(c, c->start[c->count - 1]) == ZYDIS_MNEMONIC_RET &&
