@@ -1,16 +1,476 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The VT-x engine's place in the engine table: its probe says why it can't serve. */
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The VT-x engine: guest code runs in VMX non-root mode, under vmdbg.ko (module/). The module steps from instruction to
+ * instruction and counts; whatever needs more than that comes back as an exit and is carried out here. */
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
-#include "vmm/engine.h"
+#include "vmm/machine.h"
+#include "vmm/vtx/vtx.h"
 
-static int vtx_probe(struct error *why)
+#define SHADOW     (BLOCK_STI | BLOCK_MOV_SS)
+#define DEBUG_BS   BIT(14)
+#define INFO_VALID ((u32)BIT(31))
+#define INFO_ERROR ((u32)BIT(11))
+
+/* Basic exit reasons (SDM 3C appendix C). */
+enum hw_reason {
+	HW_EXCEPTION = 0,
+	HW_TASK_SWITCH = 9,
+	HW_CPUID = 10,
+	HW_HLT = 12,
+	HW_INVD = 13,
+	HW_RDPMC = 15,
+	HW_RDTSC = 16,
+	HW_CR = 28,
+	HW_DR = 29,
+	HW_IO = 30,
+	HW_RDMSR = 31,
+	HW_WRMSR = 32,
+	HW_RDTSCP = 51,
+	HW_WBINVD = 54,
+	HW_XSETBV = 55,
+};
+
+void vtx_break(struct vtx_cpu *cpu, const char *fmt, ...)
 {
-	return error_set(why, -ENOSYS, "the VT-x engine and its module vmdbg.ko are not part of this version");
+	va_list ap;
+
+	if (cpu->stuck)
+		return;
+	cpu->stuck = true;
+	va_start(ap, fmt);
+	vsnprintf(cpu->broken.text, sizeof(cpu->broken.text), fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "VTX: %s\n", cpu->broken.text);
+	machine_set_end(cpu->vcpu.machine, END_ERROR, 0);
+}
+
+void vtx_cpuid_table(struct vtx_cpu *cpu)
+{
+	struct vmdbg_cpuid table = {
+	    .size = sizeof(table),
+	    .vcpu = cpu->vcpu.id,
+	    .count = cpu->nr_cpuid,
+	    .entries = (u64)(uintptr_t)cpu->cpuid,
+	};
+
+	if (ioctl(cpu->fd, VMDBG_IOC_CPUID, &table))
+		vtx_break(cpu, "the module refuses the CPUID table");
+}
+
+/* --- entering --- */
+
+static void note_written(struct vtx_cpu *cpu)
+{
+	for (u32 n = 0; n < cpu->run->nr_dirty && n < VMDBG_MAX_DIRTY; n++) {
+		u64 gpa = cpu->run->dirty[n] << PAGE_SHIFT;
+		const struct memory_slot *slot = memory_slot(cpu->vcpu.mem, gpa);
+
+		if (slot)
+			slot->flags[(gpa - slot->gpa) >> PAGE_SHIFT] |= PAGE_WRITTEN;
+	}
+	cpu->run->nr_dirty = 0;
+}
+
+/* With the virtual clock the TSC is a function of position, and the module can tell it. */
+static u32 tsc_flags(struct vtx_cpu *cpu)
+{
+	if (cpu->vcpu.machine->config.clock != CLOCK_VIRTUAL)
+		return 0;
+	cpu->run->tsc_base = cpu->vcpu.ops->tsc(&cpu->vcpu) - cpu->vcpu.insns;
+	return VMDBG_RUN_TSC_HERE | VMDBG_RUN_TSC_INSNS;
+}
+
+static void bad_entry(struct vtx_cpu *cpu)
+{
+	char why[200];
+
+	vtx_guest_check(&cpu->run->regs, why, sizeof(why));
+	vtx_break(cpu, "VM entry failed at RIP %#llx (error %u, reason %#x, qualification %llu): %s",
+		  (unsigned long long)cpu->vcpu.regs.rip, cpu->run->vm_error, cpu->run->hw_reason,
+		  (unsigned long long)cpu->run->qualification, *why ? why : "no rule for the guest's state is broken");
+}
+
+int vtx_enter(struct vtx_cpu *cpu, u32 flags, u64 until)
+{
+	struct vmdbg_vcpu_arg arg = {.size = sizeof(arg), .vcpu = cpu->vcpu.id};
+	struct vmdbg_run *run = cpu->run;
+	const struct probe *p = &cpu->vcpu.probe;
+
+	flags |= VMDBG_RUN_STEP | VMDBG_RUN_FLUSH | tsc_flags(cpu);
+	if (p->in[PROBE_EVENT + TARGET_EVENT_MSR].nr)
+		flags |= VMDBG_RUN_ALL_MSRS;
+	if (cpu->open.bounce)
+		flags |= VMDBG_RUN_BOUNCE;
+	run->bounce_gpa = cpu->open.bounce_gpa;
+	run->nr_open = cpu->open.nr;
+	memcpy(run->open_gfn, cpu->open.gfn, sizeof(run->open_gfn));
+	run->flags = flags;
+	run->until = until;
+	run->insns = cpu->vcpu.insns;
+	run->branches = cpu->vcpu.branches;
+	run->nr_dirty = run->nr_tsc = 0;
+	vtx_regs_out(&run->regs, &cpu->vcpu.regs);
+	if (ioctl(cpu->fd, VMDBG_IOC_RUN, &arg)) {
+		vtx_break(cpu, "vmdbg.ko cannot run the vCPU: %s", strerror(errno));
+		return -1;
+	}
+	note_written(cpu);
+	vtx_regs_in(&cpu->vcpu.regs, &run->regs);
+	if (run->exit == VMDBG_EXIT_BAD_ENTRY) {
+		bad_entry(cpu);
+		return -1;
+	}
+	cpu->vcpu.branches = run->branches;
+	/* The device's part of the instruction comes before it is counted. */
+	if (run->exit == VMDBG_EXIT_OPENED)
+		vtx_opened(cpu);
+	cpu->vcpu.insns = run->insns;
+	return (int)run->exit;
+}
+
+/* --- what has happened --- */
+
+void vtx_retired(struct vtx_cpu *cpu)
+{
+	struct x86_state *s = &cpu->vcpu.regs;
+
+	cpu->vcpu.insns++;
+	s->interruptibility &= ~(u32)SHADOW;
+	if (s->rflags & RFLAGS_TF)
+		s->pending_db |= DEBUG_BS;
+	s->rflags &= ~RFLAGS_RF;
+	if (s->pending_db && s->activity == ACTIVITY_HLT)
+		s->activity = ACTIVITY_ACTIVE;
+}
+
+void vtx_retire(struct vtx_cpu *cpu, unsigned len)
+{
+	struct x86_state *s = &cpu->vcpu.regs;
+
+	s->rip += len;
+	if (!x86_64bit(s))
+		s->rip = s->seg[SEG_CS].ar & AR_DB ? (u32)s->rip : (u16)s->rip;
+	vtx_retired(cpu);
+}
+
+static int task_switch(struct vtx_cpu *cpu)
+{
+	u64 qual = cpu->run->qualification;
+	bool gate = qual >> 30 == 3; /* through the IDT */
+
+	if (gate)
+		return vtx_fault_code(cpu, X86_GP,
+				      (cpu->run->vectoring_info & 0xff) * 8 + 2 +
+					  ((cpu->run->vectoring_info >> 8 & 7) != EVENT_INT_N));
+	return vtx_fault_code(cpu, X86_GP, (u32)qual & 0xfffc);
+}
+
+/* An instruction that exits by itself: 0, or -1: a fault. */
+static int carry_out(struct vtx_cpu *cpu)
+{
+	switch (cpu->run->hw_reason & 0xffff) {
+	case HW_TASK_SWITCH:
+		return task_switch(cpu);
+	case HW_CPUID:
+		return vtx_exit_cpuid(cpu);
+	case HW_HLT:
+		cpu->vcpu.regs.activity = ACTIVITY_HLT;
+		return 0;
+	case HW_INVD:
+	case HW_WBINVD:
+		return 0;
+	case HW_RDPMC: /* no counters in this model */
+		return vtx_fault_code(cpu, X86_GP, 0);
+	case HW_RDTSC:
+		return vtx_exit_tsc(cpu, false);
+	case HW_RDTSCP:
+		return vtx_exit_tsc(cpu, true);
+	case HW_CR:
+		return vtx_exit_cr(cpu);
+	case HW_DR:
+		return vtx_exit_dr(cpu);
+	case HW_IO:
+		return vtx_exit_io(cpu);
+	case HW_RDMSR:
+		return vtx_exit_rdmsr(cpu);
+	case HW_WRMSR:
+		return vtx_exit_wrmsr(cpu);
+	case HW_XSETBV:
+		return vtx_exit_xsetbv(cpu);
+	default: /* VMX, MWAIT, MONITOR, RDRAND, RDSEED, GETSEC, RSM: not in the CPU model */
+		return vtx_fault(cpu, X86_UD);
+	}
+}
+
+static bool changes_translations(const struct vtx_cpu *cpu)
+{
+	u32 reason = cpu->run->hw_reason & 0xffff;
+
+	return reason == HW_CR || reason == HW_WRMSR;
+}
+
+static void hardware_exit(struct vtx_cpu *cpu)
+{
+	unsigned len = cpu->run->insn_len;
+
+	if (carry_out(cpu)) {
+		vtx_deliver_fault(cpu);
+		return;
+	}
+	vtx_retire(cpu, len);
+	if (changes_translations(cpu))
+		vtx_watch_remap(cpu);
+}
+
+/* The guest's own exception: delivered as it came. */
+static void exception_exit(struct vtx_cpu *cpu)
+{
+	const struct vmdbg_run *run = cpu->run;
+	u8 vector = run->intr_info & 0xff;
+	enum event_type type = run->intr_info >> 8 & 7;
+
+	cpu->vcpu.regs.pending_db = 0;
+	probe_forget_reads(&cpu->vcpu.probe);
+	if (vector == X86_PF)
+		cpu->vcpu.regs.cr2 = run->qualification;
+	vtx_deliver(cpu, type, vector, run->intr_info & INFO_ERROR, run->intr_error, run->insn_len);
+}
+
+static void debug_exit(struct vtx_cpu *cpu)
+{
+	struct x86_state *s = &cpu->vcpu.regs;
+	u64 bits = cpu->run->debug_bits;
+
+	s->pending_db |= bits;
+	/* Between two iterations of a REP: going on is no new beginning (SDM 3B 18.3.1.1). */
+	if (!cpu->run->retired && (bits & DEBUG_BS))
+		s->rflags |= RFLAGS_RF;
+}
+
+static void deliver_debug(struct vtx_cpu *cpu)
+{
+	struct x86_state *s = &cpu->vcpu.regs;
+
+	s->dr6 |= s->pending_db;
+	s->pending_db = 0;
+	vtx_deliver(cpu, EVENT_EXCEPTION, X86_DB, false, 0, 0);
+}
+
+static void handle(struct vtx_cpu *cpu, int exit)
+{
+	bool fault = false;
+
+	switch (exit) {
+	case VMDBG_EXIT_POSITION:
+	case VMDBG_EXIT_WINDOW:
+	case VMDBG_EXIT_BREAK:
+		break;
+	case VMDBG_EXIT_KICK:
+	case VMDBG_EXIT_DIRTY:
+	case VMDBG_EXIT_TSC:
+		return; /* the instruction hasn't run: what is open stays so */
+	case VMDBG_EXIT_OPENED:
+		debug_exit(cpu);
+		break;
+	case VMDBG_EXIT_DEBUG:
+		debug_exit(cpu);
+		break;
+	case VMDBG_EXIT_EPT:
+		if (!vtx_exit_ept(cpu))
+			return;
+		fault = true;
+		break;
+	case VMDBG_EXIT_EXCEPTION:
+		exception_exit(cpu);
+		break;
+	case VMDBG_EXIT_SPECIAL:
+		fault = vtx_special(cpu);
+		break;
+	case VMDBG_EXIT_HARDWARE:
+		hardware_exit(cpu);
+		break;
+	default:
+		vtx_break(cpu, "exit %d, hardware's reason %#x, at RIP %#llx", exit, cpu->run->hw_reason,
+			  (unsigned long long)cpu->vcpu.regs.rip);
+		break;
+	}
+	vtx_open_reset(cpu);
+	if (fault)
+		vtx_deliver_fault(cpu);
+}
+
+/* --- the run --- */
+
+/* What the machine is wanted for at this boundary. False: nothing. */
+static bool due(const struct vtx_cpu *cpu, u64 until, enum exit_reason *reason)
+{
+	const struct vcpu *vcpu = &cpu->vcpu;
+
+	if (vcpu->regs.activity == ACTIVITY_SHUTDOWN)
+		*reason = EXIT_SHUTDOWN;
+	else if (vcpu->regs.activity == ACTIVITY_HLT)
+		*reason = EXIT_HLT;
+	else if (vcpu->want_window && vcpu_can_inject(vcpu))
+		*reason = EXIT_WINDOW;
+	else if (vcpu->kick || cpu->stuck)
+		*reason = EXIT_KICKED;
+	else if (vcpu->insns >= until)
+		*reason = EXIT_POSITION;
+	else
+		return false;
+	return true;
+}
+
+/* Whether the run ends now. What a debugger is told of comes first; a kick that would have ended the run stays up. */
+static bool stop(struct vtx_cpu *cpu, u64 until, enum exit_reason *reason)
+{
+	struct vcpu *vcpu = &cpu->vcpu;
+	bool delivery = cpu->delivery && vcpu->stop_at_delivery;
+	bool ends = due(cpu, until, reason);
+
+	cpu->delivery = false;
+	if (vcpu->probe.fresh || delivery) {
+		if (ends && *reason != EXIT_KICKED)
+			vcpu->kick = false;
+		*reason = vcpu->probe.fresh ? EXIT_PROBE : EXIT_DELIVERY;
+		vcpu->probe.fresh = false;
+		probe_settle(&vcpu->probe);
+		return true;
+	}
+	if (ends && *reason == EXIT_KICKED)
+		vcpu->kick = false;
+	return ends;
+}
+
+static enum exit_reason vtx_run(struct vcpu *vcpu, u64 until)
+{
+	struct vtx_cpu *cpu = vtx_cpu(vcpu);
+	enum exit_reason reason;
+	u32 flags;
+
+	vcpu->probe.fresh = cpu->delivery = false;
+	probe_settle(&vcpu->probe);
+	vtx_open_reset(cpu);
+	while (!stop(cpu, until, &reason)) {
+		if (vcpu->regs.pending_db && !(vcpu->regs.interruptibility & BLOCK_MOV_SS)) {
+			deliver_debug(cpu);
+			continue;
+		}
+		if (vtx_watch_exec(cpu))
+			continue;
+		flags = VMDBG_RUN_PASS | (vcpu->want_window ? VMDBG_RUN_WINDOW : 0);
+		handle(cpu, vtx_enter(cpu, flags, vtx_watch_each(cpu) ? vcpu->insns + 1 : until));
+	}
+	return reason;
+}
+
+static void vtx_inject(struct vcpu *vcpu, enum irq_kind kind, u8 vector)
+{
+	struct vtx_cpu *cpu = vtx_cpu(vcpu);
+
+	probe_settle(&vcpu->probe);
+	vtx_deliver(cpu, kind == IRQ_NMI ? EVENT_NMI : EVENT_EXTERNAL, vector, false, 0, 0);
+	if (kind == IRQ_NMI)
+		vcpu->regs.interruptibility |= BLOCK_NMI;
+}
+
+static void vtx_regs_changed(struct vcpu *vcpu)
+{
+	vtx_watch_remap(vtx_cpu(vcpu));
+}
+
+static void vtx_dirty_reset(struct vcpu *vcpu)
+{
+	struct vmdbg_vcpu_arg arg = {.size = sizeof(arg), .vcpu = vcpu->id};
+
+	if (ioctl(vtx_cpu(vcpu)->fd, VMDBG_IOC_DIRTY_RESET, &arg))
+		vtx_break(vtx_cpu(vcpu), "the module cannot write-protect the guest's pages");
+}
+
+/* --- life --- */
+
+static void vtx_vcpu_free(struct vcpu *vcpu)
+{
+	struct vtx_cpu *cpu = vtx_cpu(vcpu);
+
+	vtx_watch_free(cpu);
+	if (cpu->run)
+		munmap(cpu->run, VMDBG_VCPU_PAGES * PAGE_SIZE);
+	if (cpu->fd >= 0)
+		close(cpu->fd);
+	free(cpu);
+}
+
+static int make(struct vtx_cpu *cpu, const struct machine *m, unsigned id, struct error *err)
+{
+	struct vmdbg_vcpu_create create = {.size = sizeof(create), .id = id};
+
+	cpu->fd = vtx_open(&cpu->features, err);
+	if (cpu->fd < 0)
+		return cpu->fd;
+	for (unsigned i = 0; i < m->mem.count; i++) {
+		struct vmdbg_region region = {
+		    .size = sizeof(region),
+		    .gpa = m->mem.slot[i].gpa,
+		    .bytes = m->mem.slot[i].size,
+		    .uaddr = (u64)(uintptr_t)m->mem.slot[i].host,
+		};
+
+		if (ioctl(cpu->fd, VMDBG_IOC_REGION, &region))
+			return error_set(err, -errno, "vmdbg.ko refuses the guest's memory: %s", strerror(errno));
+	}
+	if (ioctl(cpu->fd, VMDBG_IOC_VCPU, &create))
+		return error_set(err, -errno, "vmdbg.ko cannot make a virtual CPU: %s", strerror(errno));
+	cpu->run = mmap(NULL, VMDBG_VCPU_PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, cpu->fd,
+			VMDBG_MMAP(id, VMDBG_PAGE_RUN));
+	if (cpu->run == MAP_FAILED) {
+		cpu->run = NULL;
+		return error_set(err, -errno, "vmdbg.ko cannot share a virtual CPU's pages: %s", strerror(errno));
+	}
+	cpu->bounce = (u8 *)cpu->run + VMDBG_PAGE_BOUNCE * PAGE_SIZE;
+	cpu->stats = (void *)((u8 *)cpu->run + VMDBG_PAGE_STATS * PAGE_SIZE);
+	return 0;
+}
+
+static int vtx_vcpu_create(struct machine *m, unsigned id, struct vcpu **vcpu, struct error *err)
+{
+	struct vtx_cpu *cpu = aligned_alloc(64, (sizeof(*cpu) + 63) & ~(size_t)63);
+	int ret;
+
+	if (!cpu)
+		return error_set(err, -ENOMEM, "no memory for a virtual CPU");
+	memset(cpu, 0, sizeof(*cpu));
+	cpu->vcpu.id = id;
+	cpu->vcpu.count = m->config.vcpus;
+	cpu->vcpu.machine = m;
+	cpu->vcpu.mem = &m->mem;
+	cpu->vcpu.engine = &vtx_engine;
+	x86_state_reset(&cpu->vcpu.regs);
+	ret = make(cpu, m, id, err);
+	if (ret) {
+		vtx_vcpu_free(&cpu->vcpu);
+		return ret;
+	}
+	*vcpu = &cpu->vcpu;
+	return 0;
 }
 
 const struct engine_ops vtx_engine = {
     .name = "vtx",
+    .exact_insns = true,
     .exact_branches = true,
     .probe = vtx_probe,
+    .vcpu_create = vtx_vcpu_create,
+    .vcpu_free = vtx_vcpu_free,
+    .run = vtx_run,
+    .regs_changed = vtx_regs_changed,
+    .inject = vtx_inject,
+    .dirty_reset = vtx_dirty_reset,
+    .probe_changed = vtx_probe_changed,
 };

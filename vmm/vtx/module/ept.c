@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Extended page tables: four levels, 4 KiB leaves, one set for each vCPU, so that a page can be opened to one vCPU alone
+ * (SDM 3C 29.3). Accessed and dirty flags are off: writes are found by write protection, which is exact and shows each
+ * page once. Leaves are write-back whatever the guest's PAT says (IPAT): it is the host's RAM, and no device of its own
+ * looks at it.
+ *
+ * Permissions of a leaf: R and X when the page is touched, W at the first write, and never more than its limit.
+ */
+#include <linux/gfp.h>
+#include <linux/slab.h>
+
+#include <asm/vmx.h>
+
+#include "vmdbg.h"
+
+#define LEVELS    4
+#define ENTRIES   512
+#define ADDR_MASK 0x000ffffffffff000ull
+
+struct invept_desc {
+	u64 eptp, reserved;
+};
+
+struct invvpid_desc {
+	u64 vpid, la;
+};
+
+int ept_init(struct ept *ept)
+{
+	ept->root = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!ept->root)
+		return -ENOMEM;
+	ept->eptp = __pa(ept->root) | VMX_EPTP_PWL_4 | VMX_EPTP_MT_WB;
+	ept->stale = true;
+	ept->exec_only = vmx_caps.features & VMDBG_FEATURE_EXEC_ONLY;
+	xa_init(&ept->limits);
+	return 0;
+}
+
+static void free_level(u64 *table, unsigned int level)
+{
+	unsigned int i;
+
+	for (i = 0; level > 1 && i < ENTRIES; i++)
+		if (table[i])
+			free_level(__va(table[i] & ADDR_MASK), level - 1);
+	free_page((unsigned long)table);
+}
+
+void ept_free(struct ept *ept)
+{
+	struct limit *limit;
+	unsigned long gfn;
+
+	if (!ept->root)
+		return;
+	xa_for_each(&ept->limits, gfn, limit)
+	{
+		if (limit->twin)
+			__free_page(limit->twin);
+		kfree(limit);
+	}
+	xa_destroy(&ept->limits);
+	free_level(ept->root, LEVELS);
+	ept->root = NULL;
+}
+
+static u64 *entry_at(u64 *table, u64 gpa, unsigned int level)
+{
+	return &table[gpa >> (PAGE_SHIFT + 9 * (level - 1)) & (ENTRIES - 1)];
+}
+
+int ept_reserve(struct ept *ept, u64 gpa)
+{
+	u64 *table = ept->root, *next;
+	unsigned int level;
+
+	for (level = LEVELS; level > 1; level--) {
+		u64 *e = entry_at(table, gpa, level);
+
+		if (!*e) {
+			next = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+			if (!next)
+				return -ENOMEM;
+			*e = __pa(next) | VMX_EPT_RWX_MASK;
+		}
+		table = __va(*e & ADDR_MASK);
+	}
+	return 0;
+}
+
+u64 *ept_entry(struct ept *ept, u64 gpa)
+{
+	u64 *table = ept->root;
+	unsigned int level;
+
+	for (level = LEVELS; level > 1; level--) {
+		u64 e = *entry_at(table, gpa, level);
+
+		if (!e)
+			return NULL;
+		table = __va(e & ADDR_MASK);
+	}
+	return entry_at(table, gpa, 1);
+}
+
+/* VMDBG_R, W and X are the bits of an entry. A writable page that isn't readable is a misconfiguration. */
+void ept_set(struct ept *ept, u64 *entry, u64 hpa, u32 access)
+{
+	if (!(access & VMDBG_R))
+		access &= ept->exec_only ? VMDBG_X : 0;
+	/* Only what takes rights away, or changes the page, can be in a TLB wrongly (29.4.3.1). */
+	if (*entry & VMX_EPT_RWX_MASK && ((*entry ^ hpa) & ADDR_MASK || *entry & VMX_EPT_RWX_MASK & ~access))
+		ept->stale = true;
+	*entry = access ? hpa | access | VMX_EPTP_MT_WB << VMX_EPT_MT_EPTE_SHIFT | VMX_EPT_IPAT_BIT : 0;
+}
+
+void ept_clear(struct ept *ept, u64 *entry)
+{
+	if (*entry)
+		ept->stale = true;
+	*entry = 0;
+}
+
+static void protect_level(u64 *table, unsigned int level)
+{
+	unsigned int i;
+
+	for (i = 0; i < ENTRIES; i++) {
+		if (!table[i])
+			continue;
+		if (level > 1)
+			protect_level(__va(table[i] & ADDR_MASK), level - 1);
+		else
+			table[i] &= ~(u64)VMX_EPT_WRITABLE_MASK;
+	}
+}
+
+void ept_write_protect_all(struct ept *ept)
+{
+	protect_level(ept->root, LEVELS);
+	ept->stale = true;
+}
+
+void ept_flush(struct ept *ept, bool single)
+{
+	struct invept_desc desc = {.eptp = single ? ept->eptp : 0};
+	u64 type = single ? VMX_EPT_EXTENT_CONTEXT : VMX_EPT_EXTENT_GLOBAL;
+
+	asm volatile("invept %0, %1" : : "m"(desc), "r"(type) : "cc", "memory");
+	if (ept)
+		ept->stale = false;
+}
+
+void vpid_flush(u16 vpid)
+{
+	struct invvpid_desc desc = {.vpid = vpid};
+
+	asm volatile("invvpid %0, %1" : : "m"(desc), "r"(1ull) : "cc", "memory");
+}

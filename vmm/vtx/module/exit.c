@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What an exit means (SDM 3C appendix C). What needs no user space is done here: the host's interrupts, pages of RAM met
+ * for the first time, CPUID from the table, RDTSC under recording. The rest leaves with what hardware said.
+ */
+#include <linux/io.h>
+#include <linux/vmalloc.h>
+
+#include <asm/msr.h>
+#include <asm/trapnr.h>
+#include <asm/vmx.h>
+
+#include "vmdbg.h"
+
+#define REASON_EXCEPTION 0
+#define REASON_EXTERNAL  1
+#define REASON_TRIPLE    2
+#define REASON_CPUID     10
+#define REASON_RDTSC     16
+#define REASON_EPT       48
+#define REASON_RDTSCP    51
+#define REASON_TIMER     52
+
+#define INFO_VALID       BIT(31)
+#define INFO_ERROR_VALID BIT(11)
+#define INFO_NMI_IRET    BIT(12) /* the IRET that faulted had ended blocking by NMI */
+#define INFO_TYPE        0x700
+#define TYPE_NMI         (2 << 8)
+#define TYPE_HARD        (3 << 8)
+
+static u64 guest_gpa(void)
+{
+	return vmread(GUEST_PHYSICAL_ADDRESS);
+}
+
+static bool is_open(const struct vcpu *v, u64 gfn)
+{
+	u32 n;
+
+	for (n = 0; n < v->run.nr_open; n++)
+		if (v->run.open_gfn[n] == gfn)
+			return true;
+	return false;
+}
+
+static void remember_opened(struct vcpu *v, u64 *entry)
+{
+	unsigned int n;
+
+	for (n = 0; n < v->nr_opened; n++)
+		if (v->opened_entry[n] == entry)
+			return;
+	if (v->nr_opened < ARRAY_SIZE(v->opened_entry))
+		v->opened_entry[v->nr_opened++] = entry;
+}
+
+static enum after open_bounce(struct vcpu *v, u64 gpa)
+{
+	u64 *entry = ept_entry(&v->ept, gpa);
+
+	if (!entry) {
+		v->need_gpa = gpa;
+		return PIN;
+	}
+	remember_opened(v, entry);
+	ept_set(&v->ept, entry, page_to_phys(vmalloc_to_page(v->shared + VMDBG_PAGE_BOUNCE * PAGE_SIZE)),
+		VMDBG_R | VMDBG_W);
+	return AGAIN;
+}
+
+/* Adds to the pages written. False: the list is full. */
+static bool note_dirty(struct vcpu *v, u64 gfn)
+{
+	if (v->run.nr_dirty == VMDBG_MAX_DIRTY)
+		return false;
+	v->run.dirty[v->run.nr_dirty++] = gfn;
+	return true;
+}
+
+static enum after ept_fault(struct vcpu *v, u64 gpa, u32 access)
+{
+	u64 gfn = gpa >> PAGE_SHIFT, *entry, hpa;
+	struct page *page = machine_page(v->machine, gpa);
+	struct limit *limit;
+	u32 allowed = VMDBG_RWX, give;
+
+	if ((v->run.flags & VMDBG_RUN_BOUNCE) && gfn == v->run.bounce_gpa >> PAGE_SHIFT)
+		return open_bounce(v, gpa);
+	if (!machine_is_ram(v->machine, gpa))
+		return leave(v, VMDBG_EXIT_EPT);
+	entry = ept_entry(&v->ept, gpa);
+	if (!page || !entry) {
+		v->need_gpa = gpa;
+		return PIN;
+	}
+	hpa = page_to_phys(page);
+	limit = xa_load(&v->ept.limits, gfn);
+	if (limit && is_open(v, gfn)) {
+		remember_opened(v, entry);
+	} else if (limit) {
+		allowed = limit->allowed;
+		if (access & ~allowed)
+			return leave(v, VMDBG_EXIT_EPT);
+		if (limit->twin)
+			hpa = page_to_phys(limit->twin);
+	}
+	give = (VMDBG_R | VMDBG_X | (*entry & VMDBG_W)) & allowed;
+	if (access & VMDBG_W) {
+		if (!(*entry & VMDBG_W) && !note_dirty(v, gfn))
+			return leave(v, VMDBG_EXIT_DIRTY);
+		give |= VMDBG_W;
+	}
+	ept_set(&v->ept, entry, hpa, give);
+	v->stats->pages++;
+	return AGAIN;
+}
+
+/* The instruction is done: on to the next. */
+static enum after advance(struct vcpu *v)
+{
+	vmwrite(v, GUEST_RIP, vmread(GUEST_RIP) + vmread(VM_EXIT_INSTRUCTION_LEN));
+	if (v->step)
+		return step_retire(v);
+	vmwrite(v, GUEST_INTERRUPTIBILITY_INFO, vmread(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_NMI);
+	return AGAIN;
+}
+
+static enum after do_cpuid(struct vcpu *v)
+{
+	u32 leaf = v->regs->gpr[0], subleaf = v->regs->gpr[1];
+	unsigned int n;
+
+	for (n = 0; n < v->nr_cpuid; n++) {
+		const struct vmdbg_cpuid_entry *e = &v->cpuid[n];
+
+		if (e->leaf != leaf || (!e->any_subleaf && e->subleaf != subleaf))
+			continue;
+		v->regs->gpr[0] = e->eax;
+		v->regs->gpr[3] = e->ebx;
+		v->regs->gpr[1] = e->ecx;
+		v->regs->gpr[2] = e->edx;
+		return advance(v);
+	}
+	return leave(v, VMDBG_EXIT_HARDWARE);
+}
+
+static enum after do_rdtsc(struct vcpu *v)
+{
+	struct vmdbg_tsc_read *ring = (void *)v->stats + VMDBG_TSC_RING_OFFSET;
+	u64 tsc;
+
+	if (!(v->run.flags & VMDBG_RUN_TSC_HERE) || v->last_reason == REASON_RDTSCP)
+		return leave(v, VMDBG_EXIT_HARDWARE);
+	if (v->run.nr_tsc == VMDBG_TSC_RING)
+		return leave(v, VMDBG_EXIT_TSC);
+	tsc = v->run.tsc_base + (v->run.flags & VMDBG_RUN_TSC_INSNS ? v->run.insns : rdtsc());
+	ring[v->run.nr_tsc].insns = v->run.insns;
+	ring[v->run.nr_tsc].value = tsc;
+	v->run.nr_tsc++;
+	v->regs->gpr[0] = (u32)tsc;
+	v->regs->gpr[2] = tsc >> 32;
+	return advance(v);
+}
+
+static enum after do_exception(struct vcpu *v)
+{
+	u32 info = vmread(VM_EXIT_INTR_INFO), vector = info & 0xff;
+
+	v->run.intr_info = info;
+	v->run.intr_error = info & INFO_ERROR_VALID ? vmread(VM_EXIT_INTR_ERROR_CODE) : 0;
+	if ((info & INFO_NMI_IRET) && !(v->run.vectoring_info & INFO_VALID) && vector != X86_TRAP_DF)
+		vmwrite(v, GUEST_INTERRUPTIBILITY_INFO, vmread(GUEST_INTERRUPTIBILITY_INFO) | GUEST_INTR_STATE_NMI);
+	if (vector == X86_TRAP_DB && (info & INFO_TYPE) == TYPE_HARD) {
+		u64 qual = vmread(EXIT_QUALIFICATION);
+
+		if (v->step && !(v->run.vectoring_info & INFO_VALID))
+			return step_debug(v, qual);
+		v->run.debug_bits = qual;
+		return leave(v, VMDBG_EXIT_DEBUG);
+	}
+	v->run.qualification = vmread(EXIT_QUALIFICATION);
+	return leave(v, VMDBG_EXIT_EXCEPTION);
+}
+
+/* What is the host's is done before anything else. True: there was something. */
+static bool of_the_host(struct vcpu *v, u32 reason)
+{
+	u32 info;
+
+	if (reason == REASON_EXTERNAL || reason == REASON_TIMER)
+		return true; /* enabling interrupts takes it: run.c */
+	if (reason != REASON_EXCEPTION)
+		return false;
+	info = vmread(VM_EXIT_INTR_INFO);
+	if ((info & INFO_TYPE) == TYPE_NMI) {
+		asm volatile("int $2");
+		return true;
+	}
+	if ((info & (INFO_TYPE | 0xff)) == (TYPE_HARD | X86_TRAP_MC)) {
+		asm volatile("int $18");
+		return true;
+	}
+	return false;
+}
+
+/* An event whose delivery was cut short by an exit that isn't the guest's business is delivered anew. */
+static void redeliver(struct vcpu *v, u32 info)
+{
+	v->entry_info = info & ~INFO_NMI_IRET;
+	v->entry_error = info & INFO_ERROR_VALID ? vmread(IDT_VECTORING_ERROR_CODE) : 0;
+	v->entry_len = vmread(VM_EXIT_INSTRUCTION_LEN);
+}
+
+static enum after by_reason(struct vcpu *v, u32 reason)
+{
+	switch (reason) {
+	case REASON_EXCEPTION:
+		return do_exception(v);
+	case REASON_TRIPLE:
+		return leave(v, VMDBG_EXIT_SHUTDOWN);
+	case REASON_CPUID:
+		return do_cpuid(v);
+	case REASON_RDTSC:
+	case REASON_RDTSCP:
+		return do_rdtsc(v);
+	case REASON_EPT:
+		v->run.qualification = vmread(EXIT_QUALIFICATION);
+		v->run.gpa = guest_gpa();
+		v->run.gla = vmread(GUEST_LINEAR_ADDRESS);
+		if ((v->run.qualification & INFO_NMI_IRET) && !(v->run.vectoring_info & INFO_VALID))
+			vmwrite(v, GUEST_INTERRUPTIBILITY_INFO,
+				vmread(GUEST_INTERRUPTIBILITY_INFO) | GUEST_INTR_STATE_NMI);
+		return ept_fault(v, v->run.gpa, v->run.qualification & VMDBG_RWX);
+	default:
+		return leave(v, VMDBG_EXIT_HARDWARE);
+	}
+}
+
+static enum after after_delivery(struct vcpu *v, u32 info)
+{
+	v->delivering = false;
+	/* A #DB right behind a delivery would be one of ours. */
+	vmwrite(v, GUEST_PENDING_DBG_EXCEPTIONS, 0);
+	if (v->run.flags & VMDBG_RUN_DELIVER) {
+		v->guest_tf = vmread(GUEST_RFLAGS) & X86_EFLAGS_TF;
+		v->shadow = 0;
+		return leave(v, VMDBG_EXIT_DELIVERED);
+	}
+	return AGAIN;
+}
+
+enum after vcpu_exit(struct vcpu *v, u32 reason)
+{
+	bool host = of_the_host(v, reason);
+	u32 vectoring = vmread(IDT_VECTORING_INFO_FIELD);
+	enum after after;
+
+	v->last_reason = reason;
+	v->run.hw_reason = reason;
+	v->run.vectoring_info = vectoring;
+	v->run.vectoring_error =
+	    vectoring & INFO_VALID && vectoring & INFO_ERROR_VALID ? vmread(IDT_VECTORING_ERROR_CODE) : 0;
+	v->run.debug_bits = 0;
+	v->entry_info = 0;
+	if (v->delivering && !(vectoring & INFO_VALID))
+		return after_delivery(v, vectoring);
+	if (v->step && !v->delivering && (host || (v->over && reason != REASON_EXCEPTION)) && step_done_by_pending(v))
+		return step_retire(v);
+	after = host ? AGAIN : by_reason(v, reason);
+	if (after != LEAVE && (vectoring & INFO_VALID))
+		redeliver(v, vectoring);
+	if (after == LEAVE) {
+		v->run.insn_len = vmread(VM_EXIT_INSTRUCTION_LEN);
+		v->run.insn_info = vmread(VMX_INSTRUCTION_INFO);
+		if (reason != REASON_EXCEPTION && reason != REASON_EPT)
+			v->run.qualification = vmread(EXIT_QUALIFICATION);
+		v->delivering = false;
+	}
+	/* A fault-like exit can leave a step's trap behind, which the next entry would deliver without progress. */
+	if (v->step)
+		vmwrite(v, GUEST_PENDING_DBG_EXCEPTIONS, 0);
+	return after;
+}

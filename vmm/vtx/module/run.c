@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * VMDBG_IOC_RUN: slices of guest time with preemption off, and what must be done between them.
+ *
+ * Within a slice the guest's FPU registers and system-call MSRs stand in the processor, and its VMCS is the current one.
+ * A slice ends when the user is wanted, a page must be pinned, the scheduler wants the CPU, or a signal came; after it
+ * nothing of the guest is left on the CPU. Interrupts are off but for a moment after an exit that one caused.
+ */
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
+
+#include <asm/debugreg.h>
+#include <asm/desc.h>
+#include <asm/fpu/api.h>
+#include <asm/fpu/xcr.h>
+#include <asm/msr.h>
+#include <asm/tlbflush.h>
+#include <asm/vmx.h>
+
+#include "vmdbg.h"
+
+#define REASON_EXTERNAL  1
+#define REASON_FAILED    BIT(31)
+#define INFO_VALID       BIT(31)
+#define INFO_ERROR_VALID BIT(11)
+#define LOOK_EVERY       64 /* exits with interrupts off at most, for guests with IF clear under Bochs too */
+#define KICK_JIFFIES     (HZ / 50 + 1)
+#define XCR0_MODEL       3ull /* x87, SSE */
+#define MXCSR_MASK       0xffffu
+#define FXSAVE_MXCSR     24
+
+static const u32 swapped_msrs[4] = {MSR_STAR, MSR_LSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE};
+
+static bool canonical(u64 la)
+{
+	return (u64)((s64)(la << 16) >> 16) == la;
+}
+
+/* Values that would fault in the host's hands; all else is checked by VM entry itself. */
+static int check_run(const struct vcpu *v)
+{
+	const struct vmdbg_run *run = &v->run;
+	const struct vmdbg_regs *r = v->regs;
+
+	if (run->flags & ~VMDBG_RUN_FLAGS || run->nr_open > VMDBG_MAX_OPEN || run->reserved0)
+		return -EINVAL;
+	if (run->nr_dirty > VMDBG_MAX_DIRTY || run->nr_tsc > VMDBG_TSC_RING)
+		return -EINVAL;
+	if ((run->flags & VMDBG_RUN_DELIVER) && !(run->inject_info & INFO_VALID))
+		return -EINVAL;
+	if (!canonical(r->lstar) || !canonical(r->kernel_gs_base))
+		return -EINVAL;
+	if (r->xcr0 & ~XCR0_MODEL || !(r->xcr0 & 1))
+		return -EINVAL;
+	if ((run->flags & VMDBG_RUN_BOUNCE) && machine_is_ram(v->machine, run->bounce_gpa))
+		return -EINVAL;
+	if ((run->nr_open || run->flags & VMDBG_RUN_BOUNCE) && !(run->flags & VMDBG_RUN_STEP))
+		return -EINVAL;
+	return 0;
+}
+
+static void take_in(struct vcpu *v)
+{
+	const struct vmdbg_run *shared = v->shared;
+
+	memcpy(&v->run, shared, offsetof(struct vmdbg_run, dirty));
+}
+
+static void give_out(struct vcpu *v)
+{
+	struct vmdbg_run *shared = v->shared;
+
+	memcpy(shared, &v->run, offsetof(struct vmdbg_run, dirty) + v->run.nr_dirty * sizeof(v->run.dirty[0]));
+}
+
+static bool host_has_xsave(void)
+{
+	return cr4_read_shadow() & X86_CR4_OSXSAVE;
+}
+
+static void guest_xcr0(struct vcpu *v, bool in)
+{
+	if (v->host_xcr0 != v->guest_xcr0)
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, in ? v->guest_xcr0 : v->host_xcr0);
+}
+
+static void load_rest(struct vcpu *v)
+{
+	struct vmdbg_regs *r = v->regs;
+	const u64 msr[4] = {r->star, r->lstar, r->sfmask, r->kernel_gs_base};
+	unsigned int n;
+
+	for (n = 0; n < ARRAY_SIZE(msr); n++) {
+		rdmsrl(swapped_msrs[n], v->host_msr[n]);
+		wrmsrl(swapped_msrs[n], msr[n]);
+	}
+	*(u32 *)(r->fxsave + FXSAVE_MXCSR) &= MXCSR_MASK;
+	asm volatile("fxrstor64 %0" : : "m"(r->fxsave));
+	v->host_xcr0 = v->guest_xcr0 = 0;
+	if (host_has_xsave()) {
+		v->host_xcr0 = v->guest_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
+		if (r->cr4 & X86_CR4_OSXSAVE)
+			v->guest_xcr0 = r->xcr0;
+	}
+	guest_xcr0(v, true);
+}
+
+static void store_rest(struct vcpu *v)
+{
+	struct vmdbg_regs *r = v->regs;
+	unsigned int n;
+
+	guest_xcr0(v, false);
+	asm volatile("fxsave64 %0" : "=m"(r->fxsave));
+	rdmsrl(MSR_STAR, r->star);
+	rdmsrl(MSR_LSTAR, r->lstar);
+	rdmsrl(MSR_SYSCALL_MASK, r->sfmask);
+	rdmsrl(MSR_KERNEL_GS_BASE, r->kernel_gs_base);
+	for (n = 0; n < ARRAY_SIZE(swapped_msrs); n++)
+		wrmsrl(swapped_msrs[n], v->host_msr[n]);
+}
+
+/* Pending interrupts of the host are taken here, with nothing of the guest's that they could meet. */
+static void let_host_in(struct vcpu *v)
+{
+	guest_xcr0(v, false);
+	local_irq_enable();
+	asm volatile("nop");
+	local_irq_disable();
+	guest_xcr0(v, true);
+}
+
+static void count_exit(struct vcpu *v, u32 reason)
+{
+	u32 n = reason & 0xffff;
+
+	v->last_reason = n < VMDBG_MAX_REASONS ? n : VMDBG_MAX_REASONS - 1;
+	v->stats->reason[v->last_reason].count++;
+}
+
+static enum after bad_entry(struct vcpu *v, bool failed)
+{
+	v->run.vm_error = failed ? vmread(VM_INSTRUCTION_ERROR) : 0;
+	v->run.hw_reason = failed ? 0 : vmread(VM_EXIT_REASON);
+	v->run.qualification = failed ? 0 : vmread(EXIT_QUALIFICATION);
+	return leave(v, VMDBG_EXIT_BAD_ENTRY);
+}
+
+static enum after enter(struct vcpu *v)
+{
+	u64 start, end;
+	bool failed;
+	u32 reason;
+
+	vmwrite(v, VM_ENTRY_INTR_INFO_FIELD, v->entry_info);
+	if (v->entry_info & INFO_VALID) {
+		vmwrite(v, VM_ENTRY_EXCEPTION_ERROR_CODE, v->entry_error);
+		vmwrite(v, VM_ENTRY_INSTRUCTION_LEN, v->entry_len);
+	}
+	if (v->ept.stale) {
+		ept_flush(&v->ept, true);
+		v->stats->inveps++;
+	}
+	if (read_cr2() != v->regs->cr2)
+		write_cr2(v->regs->cr2);
+	start = rdtsc();
+	if (v->exit_tsc)
+		v->stats->reason[v->last_reason].cycles += start - v->exit_tsc;
+	failed = vmdbg_enter(v->regs->gpr, v->launched);
+	end = rdtsc();
+	v->exit_tsc = end;
+	v->stats->guest_cycles += end - start;
+	v->stats->entries++;
+	v->regs->cr2 = read_cr2();
+	if (unlikely(failed))
+		return bad_entry(v, true);
+	v->launched = true;
+	reason = vmread(VM_EXIT_REASON);
+	count_exit(v, reason);
+	if (unlikely(reason & REASON_FAILED))
+		return bad_entry(v, false);
+	return vcpu_exit(v, reason & 0xffff);
+}
+
+/* Until something is wanted outside of the slice. AGAIN: only time to breathe. */
+static enum after slice_loop(struct vcpu *v)
+{
+	enum after after = AGAIN;
+	unsigned int n = 0;
+
+	while (after == AGAIN) {
+		if (v->step) {
+			if (!step_prepare(v, &after))
+				break;
+		} else {
+			step_arm_watchdog(v);
+		}
+		after = enter(v);
+		if (v->last_reason == REASON_EXTERNAL || ++n % LOOK_EVERY == 0) {
+			let_host_in(v);
+			if (need_resched() || signal_pending(current))
+				break;
+		}
+	}
+	return after;
+}
+
+/* VMCLEAR and VMPTRLD fail only for addresses that aren't ours to give. */
+static void vmcs_clear(struct vcpu *v)
+{
+	u64 pa = __pa(v->vmcs);
+
+	asm volatile("vmclear %0" : : "m"(pa) : "cc", "memory");
+	v->launched = false;
+}
+
+static void vmcs_make_current(struct vcpu *v)
+{
+	u64 pa = __pa(v->vmcs);
+
+	asm volatile("vmptrld %0" : : "m"(pa) : "cc", "memory");
+}
+
+static enum after slice(struct vcpu *v, int *error)
+{
+	struct desc_ptr gdt, idt;
+	enum after after;
+
+	kernel_fpu_begin();
+	local_irq_disable();
+	if (!vmx_here()) {
+		local_irq_enable();
+		kernel_fpu_end();
+		*error = -EIO;
+		return LEAVE;
+	}
+	/* INVEPT reaches this CPU only: what another one did to the tables meanwhile is unknown here. */
+	if (v->cpu != smp_processor_id())
+		v->ept.stale = true;
+	v->cpu = smp_processor_id();
+	native_store_gdt(&gdt);
+	store_idt(&idt);
+	vmcs_clear(v);
+	vmcs_make_current(v);
+	vmcs_load_host(v);
+	vmcs_load_guest(v);
+	if (vmx_caps.features & VMDBG_FEATURE_VPID)
+		vpid_flush(v->vpid);
+	load_rest(v);
+	step_begin(v);
+	after = slice_loop(v);
+	vmcs_store_guest(v);
+	store_rest(v);
+	vmcs_clear(v);
+	/* A VM exit leaves the limits at their largest (28.5.2). */
+	native_load_gdt(&gdt);
+	native_load_idt(&idt);
+	invalidate_tss_limit();
+	if (hw_breakpoint_active())
+		hw_breakpoint_restore();
+	if (v->vmwrite_errors)
+		*error = -EIO;
+	local_irq_enable();
+	kernel_fpu_end();
+	return after;
+}
+
+/* A VM exit loads null into the data segments; a process that uses others would lose them. */
+static bool plain_segments(void)
+{
+	u16 ds, es, fs, gs;
+
+	savesegment(ds, ds);
+	savesegment(es, es);
+	savesegment(fs, fs);
+	savesegment(gs, gs);
+	return !(ds | es | fs | gs);
+}
+
+static int run_slices(struct vcpu *v)
+{
+	unsigned long give_up = jiffies + KICK_JIFFIES;
+	int error = 0;
+
+	for (;;) {
+		switch (slice(v, &error)) {
+		case LEAVE:
+			return error;
+		case PIN:
+			if (machine_is_ram(v->machine, v->need_gpa))
+				error = machine_pin(v->machine, v->need_gpa);
+			if (!error)
+				error = ept_reserve(&v->ept, v->need_gpa);
+			break;
+		case AGAIN:
+			break;
+		}
+		if (error)
+			return error;
+		if (signal_pending(current) || (time_after(jiffies, give_up) && !v->delivering)) {
+			if (v->delivering)
+				continue;
+			leave(v, VMDBG_EXIT_KICK);
+			return 0;
+		}
+		cond_resched();
+	}
+}
+
+int vcpu_run(struct vcpu *v)
+{
+	int ret;
+
+	if (current->mm != v->machine->mm)
+		return -EIO;
+	if (!plain_segments())
+		return -EOPNOTSUPP;
+	take_in(v);
+	ret = check_run(v);
+	if (ret)
+		return ret;
+	v->step = v->run.flags & VMDBG_RUN_STEP;
+	v->entry_info = v->run.inject_info & INFO_VALID ? v->run.inject_info : 0;
+	v->entry_error = v->run.inject_error;
+	v->entry_len = v->run.inject_len;
+	v->delivering = v->entry_info && (v->run.flags & VMDBG_RUN_DELIVER);
+	v->nr_opened = 0;
+	v->pass = v->run.flags & VMDBG_RUN_PASS;
+	v->vmwrite_errors = 0;
+	v->stats->user_exits++;
+	ret = run_slices(v);
+	pages_close(v);
+	if (ret)
+		return ret;
+	give_out(v);
+	return 0;
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Instructions that single-stepping can't show truly and that are carried out here: loads of SS, after which hardware
+ * holds the step's trap off for one instruction, and INT n, which would push the step's TF. */
+#include "vmm/memory.h"
+#include "vmm/vtx/module/insn.h"
+#include "vmm/vtx/vtx.h"
+
+#define SELECTOR_ERROR(sel) ((u32)(sel)&0xfffcu)
+#define DESC_DPL(d)         ((unsigned)((d) >> 45 & 3))
+#define DESC_TYPE(d)        ((unsigned)((d) >> 40 & 15))
+#define DESC_S              BIT(44)
+#define DESC_P              BIT(47)
+#define DESC_G              BIT(55)
+
+static bool real_or_v86(const struct x86_state *s)
+{
+	return !(s->cr0 & CR0_PE) || (s->rflags & RFLAGS_VM);
+}
+
+static int read_descriptor(struct vtx_cpu *cpu, u16 selector, u64 *la, u64 *desc)
+{
+	const struct x86_state *s = &cpu->vcpu.regs;
+	u64 base = s->gdtr.base, limit = s->gdtr.limit;
+
+	if (selector & 4) {
+		if (s->seg[SEG_LDTR].ar & AR_UNUSABLE)
+			return vtx_fault_code(cpu, X86_GP, SELECTOR_ERROR(selector));
+		base = s->seg[SEG_LDTR].base;
+		limit = s->seg[SEG_LDTR].limit;
+	}
+	if ((selector & 0xfff8u) + 7 > limit)
+		return vtx_fault_code(cpu, X86_GP, SELECTOR_ERROR(selector));
+	*la = base + (selector & 0xfff8u);
+	return vtx_load(cpu, *la, desc, 8, VTX_SYSTEM);
+}
+
+static void set_real(struct x86_state *s, u16 selector)
+{
+	struct x86_segment *ss = &s->seg[SEG_SS];
+
+	ss->selector = selector;
+	ss->base = (u64)selector << 4;
+	if (s->rflags & RFLAGS_VM) {
+		ss->limit = 0xffff;
+		ss->ar = 0xf3;
+	} else {
+		ss->ar = AR_P | AR_S | AR_RW | AR_ACCESSED | (ss->ar & (AR_DB | AR_G));
+	}
+}
+
+/* SDM 2B, MOV: loading SS in protected mode. */
+static int load_ss(struct vtx_cpu *cpu, u16 selector)
+{
+	struct x86_state *s = &cpu->vcpu.regs;
+	unsigned cpl = x86_cpl(s);
+	u64 la = 0, d = 0;
+	u8 access;
+
+	if (real_or_v86(s)) {
+		set_real(s, selector);
+		return 0;
+	}
+	if (!(selector & 0xfffc)) {
+		if (!x86_64bit(s) || cpl == 3 || (selector & 3u) != cpl)
+			return vtx_fault_code(cpu, X86_GP, 0);
+		s->seg[SEG_SS] = (struct x86_segment){.selector = selector, .ar = AR_UNUSABLE | cpl << AR_DPL_SHIFT};
+		return 0;
+	}
+	if (read_descriptor(cpu, selector, &la, &d))
+		return -1;
+	if ((selector & 3u) != cpl || !(d & DESC_S) || (DESC_TYPE(d) & (AR_CODE | AR_RW)) != AR_RW ||
+	    DESC_DPL(d) != cpl)
+		return vtx_fault_code(cpu, X86_GP, SELECTOR_ERROR(selector));
+	if (!(d & DESC_P))
+		return vtx_fault_code(cpu, X86_SS, SELECTOR_ERROR(selector));
+	if (!(DESC_TYPE(d) & AR_ACCESSED)) {
+		d |= BIT(40);
+		access = (u8)(d >> 40);
+		if (vtx_store(cpu, la + 5, &access, 1, VTX_SYSTEM))
+			return -1;
+	}
+	u32 limit = (u32)((d & 0xffff) | (d >> 32 & 0xf0000));
+
+	s->seg[SEG_SS] = (struct x86_segment){
+	    .base = (d >> 16 & 0xffffff) | (d >> 56) << 24,
+	    .limit = d & DESC_G ? limit << 12 | 0xfff : limit,
+	    .ar = (u32)(d >> 40) & 0xf0ff,
+	    .selector = selector,
+	};
+	return 0;
+}
+
+static int source(struct vtx_cpu *cpu, const struct vtx_insn *insn, u16 *selector)
+{
+	if (insn->source_reg >= 0) {
+		*selector = (u16)cpu->vcpu.regs.gpr[insn->source_reg];
+		return 0;
+	}
+	return insn->nr ? vtx_load(cpu, insn->mem[0].la, selector, 2, 0) : vtx_fault(cpu, X86_UD);
+}
+
+/* The stack pointer moves by the operand's size, in the width of the stack. */
+static void pop(struct x86_state *s, unsigned size, bool wide)
+{
+	u64 sp = s->gpr[RSP] + size;
+
+	s->gpr[RSP] = wide ? (u32)sp : (s->gpr[RSP] & ~0xffffull) | (u16)sp;
+}
+
+static int exit_loads_ss(struct vtx_cpu *cpu)
+{
+	struct x86_state *s = &cpu->vcpu.regs;
+	bool wide = s->seg[SEG_SS].ar & AR_DB;
+	struct vtx_insn insn;
+	u16 selector = 0;
+
+	if (vtx_decode(cpu, &insn) || !insn.loads_ss)
+		return vtx_fault(cpu, X86_UD);
+	if (source(cpu, &insn, &selector) || load_ss(cpu, selector))
+		return -1;
+	if (insn.pop)
+		pop(s, insn.nr ? insn.mem[0].size : 2, wide);
+	vtx_retire(cpu, insn.len);
+	s->interruptibility |= BLOCK_MOV_SS;
+	return 0;
+}
+
+static int exit_int(struct vtx_cpu *cpu)
+{
+	const struct x86_state *s = &cpu->vcpu.regs;
+	unsigned len = cpu->run->insn_len;
+	u8 code[15];
+
+	if ((s->rflags & RFLAGS_VM) && (s->rflags & RFLAGS_IOPL) != RFLAGS_IOPL)
+		return vtx_fault_code(cpu, X86_GP, 0);
+	if (vtx_code(cpu, code) < len)
+		return vtx_fault(cpu, X86_UD);
+	vtx_deliver(cpu, EVENT_INT_N, code[len - 1], false, 0, len);
+	return 0;
+}
+
+int vtx_special(struct vtx_cpu *cpu)
+{
+	switch (cpu->run->insn_class) {
+	case INSN_LOADS_SS:
+		return exit_loads_ss(cpu);
+	case INSN_INT:
+		return exit_int(cpu);
+	case INSN_SYSTEM: /* UMIP */
+		return vtx_fault_code(cpu, X86_GP, 0);
+	default:
+		return vtx_fault(cpu, X86_UD);
+	}
+}
