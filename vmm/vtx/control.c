@@ -162,6 +162,9 @@ int vtx_exit_dr(struct vtx_cpu *cpu)
 	u64 qual = cpu->run->qualification, v;
 	unsigned n = qual & 7, reg = qual >> 8 & 15;
 
+	/* Privilege comes first in the manual (28.1.1); Bochs exits before it looks. */
+	if ((s->cr0 & CR0_PE) && (x86_cpl(s) || s->rflags & RFLAGS_VM))
+		return vtx_fault_code(cpu, X86_GP, 0);
 	if ((n == 4 || n == 5) && (s->cr4 & CR4_DE))
 		return vtx_fault(cpu, X86_UD);
 	if (s->dr7 & BIT(13)) { /* GD: the access itself is a #DB */

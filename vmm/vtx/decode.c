@@ -54,7 +54,7 @@ static u64 bit_offset(const struct x86_state *s, const ZydisDecodedInstruction *
 }
 
 static u64 linear(const struct x86_state *s, const ZydisDecodedInstruction *insn, const ZydisDecodedOperand *op,
-		  const ZydisDecodedOperand *all)
+		  const ZydisDecodedOperand *all, u64 *offset)
 {
 	unsigned seg = segment_of(op->mem.segment);
 	u64 at = op->mem.disp.has_displacement ? (u64)op->mem.disp.value : 0;
@@ -76,6 +76,7 @@ static u64 linear(const struct x86_state *s, const ZydisDecodedInstruction *insn
 		at = (u16)at;
 	else if (insn->address_width == 32)
 		at = (u32)at;
+	*offset = at;
 	if (x86_64bit(s))
 		return seg >= SEG_FS ? s->seg[seg].base + at : at;
 	return (u32)(s->seg[seg].base + at);
@@ -102,6 +103,7 @@ int vtx_decode(struct vtx_cpu *cpu, struct vtx_insn *insn)
 	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecoder decoder = decoder_of(s);
 	ZydisDecodedInstruction z;
+	struct vtx_operand *m;
 	u8 code[15];
 	unsigned n = vtx_code(cpu, code);
 
@@ -116,7 +118,9 @@ int vtx_decode(struct vtx_cpu *cpu, struct vtx_insn *insn)
 		if (op[i].type != ZYDIS_OPERAND_TYPE_MEMORY || op[i].mem.type == ZYDIS_MEMOP_TYPE_AGEN || !op[i].size ||
 		    insn->nr == ARRAY_SIZE(insn->mem))
 			continue;
-		insn->mem[insn->nr++] = (struct vtx_operand){linear(s, &z, &op[i], op), op[i].size / 8, reads, writes};
+		m = &insn->mem[insn->nr++];
+		*m = (struct vtx_operand){.size = op[i].size / 8, .read = reads, .write = writes};
+		m->la = linear(s, &z, &op[i], op, &m->offset);
 	}
 	insn->pop = z.mnemonic == ZYDIS_MNEMONIC_POP;
 	insn->loads_ss = (insn->pop || z.mnemonic == ZYDIS_MNEMONIC_MOV) && op[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&

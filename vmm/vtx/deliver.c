@@ -94,8 +94,6 @@ static bool next_event(struct vtx_cpu *cpu, struct event *e)
 {
 	u8 second = cpu->run->intr_info & 0xff;
 
-	if (second == X86_PF)
-		cpu->vcpu.regs.cr2 = cpu->run->qualification;
 	switch (vtx_combine(is_exception(e), e->vector, second)) {
 	case COMBINED_TRIPLE:
 		return false;
@@ -103,6 +101,8 @@ static bool next_event(struct vtx_cpu *cpu, struct event *e)
 		*e = (struct event){EVENT_EXCEPTION, X86_DF, true, 0, 0};
 		break;
 	case COMBINED_SECOND:
+		if (second == X86_PF)
+			cpu->vcpu.regs.cr2 = cpu->run->qualification;
 		*e = (struct event){EVENT_EXCEPTION, second, cpu->run->intr_info & INFO_ERROR, cpu->run->intr_error, 0};
 		break;
 	}
@@ -125,6 +125,7 @@ bool vtx_deliver(struct vtx_cpu *cpu, enum event_type type, u8 vector, bool has_
 		vtx_open_reset(cpu);
 		if (cpu->stuck || !next_event(cpu, &e)) {
 			s->activity = ACTIVITY_SHUTDOWN;
+			s->rflags &= ~RFLAGS_RF;
 			return false;
 		}
 		first = false;

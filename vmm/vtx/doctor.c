@@ -62,6 +62,9 @@ static int by_status(const struct vmdbg_probe *probe, struct error *why)
 		return error_set(why, -ENODEV,
 				 "this processor's VT-x lacks a control: bits %#llx of capability MSR %#llx",
 				 detail & 0xffffffff, detail >> 32);
+	case VMDBG_NO_XSAVE:
+		return error_set(why, -ENODEV,
+				 "the host's kernel runs without XSAVE (CR4.OSXSAVE), which the CPU model has");
 	case VMDBG_MISSING_EPT:
 		return error_set(why, -ENODEV,
 				 "this processor's EPT lacks a feature: bits %#llx of IA32_VMX_EPT_VPID_CAP", detail);

@@ -139,6 +139,46 @@ static int exit_int(struct vtx_cpu *cpu)
 	return 0;
 }
 
+/* FIP and FDP follow the instruction, FOP only one that raises an unmasked exception, FCS and FDS are 0: as the CPU model
+ * has it (SDM 1, 8.1.8), which leaves all of that open. So the processor runs the instruction alone, and what it left in
+ * the pointers is replaced. */
+static int exit_x87(struct vtx_cpu *cpu)
+{
+	const struct x86_state *s = &cpu->vcpu.regs;
+	struct vtx_insn insn;
+	u8 code[15];
+	unsigned n = vtx_code(cpu, code), i = 0;
+
+	if (vtx_decode(cpu, &insn))
+		return vtx_fault(cpu, X86_UD);
+	while (i + 1 < n && (code[i] & 0xf8) != 0xd8)
+		i++;
+	cpu->x87.pending = true;
+	cpu->x87.insns = cpu->vcpu.insns;
+	cpu->x87.rip = s->rip;
+	cpu->x87.opcode = (u16)((code[i] & 7) << 8 | code[i + 1]);
+	cpu->x87.memory = insn.nr;
+	cpu->x87.offset = insn.nr ? insn.mem[0].offset : 0;
+	cpu->x87.es = s->fpu.fsw & BIT(7);
+	cpu->x87.fop = s->fpu.fop;
+	cpu->x87.fdp = s->fpu.fdp;
+	return 0;
+}
+
+void vtx_x87_done(struct vtx_cpu *cpu)
+{
+	struct x86_fpu *fpu = &cpu->vcpu.regs.fpu;
+
+	if (!cpu->x87.pending)
+		return;
+	cpu->x87.pending = false;
+	if (cpu->vcpu.insns != cpu->x87.insns + 1)
+		return;
+	fpu->fip = cpu->x87.rip;
+	fpu->fdp = cpu->x87.memory ? cpu->x87.offset : cpu->x87.fdp;
+	fpu->fop = (fpu->fsw & BIT(7)) && !cpu->x87.es ? cpu->x87.opcode : cpu->x87.fop;
+}
+
 int vtx_special(struct vtx_cpu *cpu)
 {
 	switch (cpu->run->insn_class) {
@@ -146,6 +186,8 @@ int vtx_special(struct vtx_cpu *cpu)
 		return exit_loads_ss(cpu);
 	case INSN_INT:
 		return exit_int(cpu);
+	case INSN_X87:
+		return exit_x87(cpu);
 	case INSN_SYSTEM: /* UMIP */
 		return vtx_fault_code(cpu, X86_GP, 0);
 	default:

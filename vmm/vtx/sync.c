@@ -111,6 +111,9 @@ void vtx_regs_in(struct x86_state *s, const struct vmdbg_regs *r)
 		    .selector = r->seg[n].selector,
 		};
 	}
+	/* A null LDTR has nothing else, wherever hardware leaves what it had. */
+	if (s->seg[SEG_LDTR].ar & AR_UNUSABLE)
+		s->seg[SEG_LDTR].base = s->seg[SEG_LDTR].limit = 0;
 	s->gdtr = (struct x86_table){.base = r->gdtr.base, .limit = r->gdtr.limit};
 	s->idtr = (struct x86_table){.base = r->idtr.base, .limit = r->idtr.limit};
 	s->cr2 = r->cr2;

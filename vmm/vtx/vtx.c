@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/machine.h"
+#include "vmm/vtx/module/insn.h"
 #include "vmm/vtx/vtx.h"
 
 #define SHADOW     (BLOCK_STI | BLOCK_MOV_SS)
@@ -242,14 +243,26 @@ static void exception_exit(struct vtx_cpu *cpu)
 	vtx_deliver(cpu, type, vector, run->intr_info & INFO_ERROR, run->intr_error, run->insn_len);
 }
 
+/* The guest's breakpoints on execution, as bits of DR6. */
+static u64 executes(const struct x86_state *s)
+{
+	u64 bits = 0;
+
+	for (unsigned n = 0; n < 4; n++)
+		if (!(s->dr7 >> (16 + 4 * n) & 3))
+			bits |= BIT(n);
+	return bits;
+}
+
 static void debug_exit(struct vtx_cpu *cpu)
 {
 	struct x86_state *s = &cpu->vcpu.regs;
 	u64 bits = cpu->run->debug_bits;
 
 	s->pending_db |= bits;
-	/* Between two iterations of a REP: going on is no new beginning (SDM 3B 18.3.1.1). */
-	if (!cpu->run->retired && (bits & DEBUG_BS))
+	/* Between two iterations of a REP: going on is no new beginning (SDM 3B 18.3.1.1). A trap is it, a breakpoint on
+	 * the instruction itself isn't. */
+	if (!cpu->run->retired && cpu->run->insn_class == INSN_REP && (bits & ~executes(s)))
 		s->rflags |= RFLAGS_RF;
 }
 
@@ -301,6 +314,8 @@ static void handle(struct vtx_cpu *cpu, int exit)
 		break;
 	}
 	vtx_open_reset(cpu);
+	if (exit != VMDBG_EXIT_SPECIAL)
+		vtx_x87_done(cpu);
 	if (fault)
 		vtx_deliver_fault(cpu);
 }
@@ -352,11 +367,13 @@ static enum exit_reason vtx_run(struct vcpu *vcpu, u64 until)
 {
 	struct vtx_cpu *cpu = vtx_cpu(vcpu);
 	enum exit_reason reason;
+	bool alone;
 	u32 flags;
 
 	vcpu->probe.fresh = cpu->delivery = false;
 	probe_settle(&vcpu->probe);
 	vtx_open_reset(cpu);
+	cpu->x87.pending = false;
 	while (!stop(cpu, until, &reason)) {
 		if (vcpu->regs.pending_db && !(vcpu->regs.interruptibility & BLOCK_MOV_SS)) {
 			deliver_debug(cpu);
@@ -365,7 +382,10 @@ static enum exit_reason vtx_run(struct vcpu *vcpu, u64 until)
 		if (vtx_watch_exec(cpu))
 			continue;
 		flags = VMDBG_RUN_PASS | (vcpu->want_window ? VMDBG_RUN_WINDOW : 0);
-		handle(cpu, vtx_enter(cpu, flags, vtx_watch_each(cpu) ? vcpu->insns + 1 : until));
+		if (cpu->x87.pending)
+			flags |= VMDBG_RUN_X87;
+		alone = cpu->x87.pending || vtx_watch_each(cpu);
+		handle(cpu, vtx_enter(cpu, flags, alone ? vcpu->insns + 1 : until));
 	}
 	return reason;
 }

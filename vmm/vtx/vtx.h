@@ -40,6 +40,13 @@ struct vtx_cpu {
 	} fault;
 	bool delivery; /* an exception was delivered since stop() looked */
 	struct vtx_open open;
+	/* An x87 instruction that is run alone: special.c. */
+	struct {
+		bool pending, memory, es;
+		u64 insns, rip, offset;
+		u16 opcode, fop;
+		u64 fdp;
+	} x87;
 	bool stuck; /* the module failed: the machine is over */
 	struct error broken;
 	struct vtx_watch *watch; /* watch.c */
@@ -113,8 +120,8 @@ int vtx_exit_io(struct vtx_cpu *cpu);
 
 /* --- decode.c: instructions, by Zydis --- */
 struct vtx_operand {
-	u64 la;
-	unsigned size; /* bytes */
+	u64 la, offset; /* linear address; the same without the segment's base */
+	unsigned size;  /* bytes */
 	bool read, write;
 };
 
@@ -131,6 +138,8 @@ int vtx_decode(struct vtx_cpu *cpu, struct vtx_insn *insn);
 
 /* --- special.c: what stepping leaves to us; 0, or -1: a fault --- */
 int vtx_special(struct vtx_cpu *cpu);
+/* The x87 instruction that vtx_special() left to the processor is over, run or not. */
+void vtx_x87_done(struct vtx_cpu *cpu);
 
 /* --- open.c: accesses that EPT doesn't let through: devices, and watched pages --- */
 /* The exit VMDBG_EXIT_EPT: prepares cpu->open for running the instruction again; 0, or -1: a fault. */

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Extended page tables: four levels, 4 KiB leaves, one set for each vCPU, so that a page can be opened to one vCPU alone
- * (SDM 3C 29.3). Accessed and dirty flags are off: writes are found by write protection, which is exact and shows each
- * page once. Leaves are write-back whatever the guest's PAT says (IPAT): it is the host's RAM, and no device of its own
- * looks at it.
+ * (SDM 3C 29.3). Leaves are write-back whatever the guest's PAT says (IPAT): it is the host's RAM, and no device of its
+ * own looks at it.
  *
- * Permissions of a leaf: R and X when the page is touched, W at the first write, and never more than its limit.
+ * Permissions of a leaf: R and X when the page is touched, W at the first write, and never more than its limit. Writes
+ * are found by write protection, which shows each page once. Accessed and dirty flags are on for their side effect: the
+ * guest's page walks then count as writes to its page tables (29.3.5), so no update of a guest's accessed flag goes
+ * unseen, not even in Bochs 2.7, which doesn't check W for those.
  */
 #include <linux/gfp.h>
 #include <linux/slab.h>
@@ -32,6 +34,8 @@ int ept_init(struct ept *ept)
 	if (!ept->root)
 		return -ENOMEM;
 	ept->eptp = __pa(ept->root) | VMX_EPTP_PWL_4 | VMX_EPTP_MT_WB;
+	if (vmx_caps.ept_ad)
+		ept->eptp |= VMX_EPTP_AD_ENABLE_BIT;
 	ept->stale = true;
 	ept->exec_only = vmx_caps.features & VMDBG_FEATURE_EXEC_ONLY;
 	xa_init(&ept->limits);

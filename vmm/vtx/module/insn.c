@@ -47,6 +47,16 @@ static enum insn_class two_bytes(const u8 *op, unsigned int left, unsigned int b
 	}
 }
 
+/* Those that only control the FPU leave the pointers alone, or load them (SDM 1, 8.1.8). */
+static bool is_x87_control(u8 opcode, u8 modrm)
+{
+	unsigned int reg = modrm >> 3 & 7;
+
+	if (modrm >= 0xc0)
+		return (opcode == 0xdb && modrm >= 0xe0 && modrm <= 0xe4) || (opcode == 0xdf && modrm == 0xe0);
+	return (opcode == 0xd9 && reg >= 4) || (opcode == 0xdd && reg >= 4 && reg != 5);
+}
+
 enum insn_class insn_classify(const u8 *bytes, unsigned int n, unsigned int bits, unsigned int *len)
 {
 	unsigned int i = 0;
@@ -82,6 +92,8 @@ enum insn_class insn_classify(const u8 *bytes, unsigned int n, unsigned int bits
 	case 0xa4 ... 0xa7:
 	case 0xaa ... 0xaf:
 		return repeats ? INSN_REP : INSN_PLAIN;
+	case 0xd8 ... 0xdf:
+		return i + 1 < n && !is_x87_control(bytes[i], bytes[i + 1]) ? INSN_X87 : INSN_PLAIN;
 	case 0xcd:
 		*len = i + 2;
 		return i + 1 < n ? INSN_INT : INSN_PLAIN;

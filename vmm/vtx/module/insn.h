@@ -22,6 +22,7 @@ enum insn_class {
 	INSN_INT,         /* INT n: pushes RFLAGS */
 	INSN_LOADS_SS,    /* MOV SS, POP SS: hold traps off until after the next instruction */
 	INSN_ABSENT,      /* not in the guest's CPU model, but nothing makes it exit or fault: RDPID */
+	INSN_X87,         /* leaves its own address and its operand's in the FPU, in ways that differ by processor */
 };
 
 /*

@@ -73,11 +73,6 @@ static void give_out(struct vcpu *v)
 	memcpy(shared, &v->run, offsetof(struct vmdbg_run, dirty) + v->run.nr_dirty * sizeof(v->run.dirty[0]));
 }
 
-static bool host_has_xsave(void)
-{
-	return cr4_read_shadow() & X86_CR4_OSXSAVE;
-}
-
 static void guest_xcr0(struct vcpu *v, bool in)
 {
 	if (v->host_xcr0 != v->guest_xcr0)
@@ -96,12 +91,8 @@ static void load_rest(struct vcpu *v)
 	}
 	*(u32 *)(r->fxsave + FXSAVE_MXCSR) &= MXCSR_MASK;
 	asm volatile("fxrstor64 %0" : : "m"(r->fxsave));
-	v->host_xcr0 = v->guest_xcr0 = 0;
-	if (host_has_xsave()) {
-		v->host_xcr0 = v->guest_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
-		if (r->cr4 & X86_CR4_OSXSAVE)
-			v->guest_xcr0 = r->xcr0;
-	}
+	v->host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
+	v->guest_xcr0 = r->xcr0;
 	guest_xcr0(v, true);
 }
 

@@ -154,6 +154,8 @@ static bool left_to_user(struct vcpu *v)
 	case INSN_LOADS_SS:
 	case INSN_ABSENT:
 		return true;
+	case INSN_X87:
+		return !(v->run.flags & VMDBG_RUN_X87);
 	case INSN_SYSTEM:
 		return umip_forbids(v);
 	default:
@@ -172,6 +174,7 @@ static void look(struct vcpu *v, unsigned int *bits, unsigned int *len)
 	*bits = code_bits(v);
 	n = code_bytes(v, bytes);
 	v->insn = insn_classify(bytes, n, *bits, len);
+	v->run.insn_class = v->insn;
 }
 
 /* Where the instruction ends, when an execution breakpoint can stand there; else false: a step has to do. */
@@ -248,7 +251,6 @@ bool step_prepare(struct vcpu *v, enum after *after)
 	}
 	if (left_to_user(v)) {
 		v->run.insn_len = len;
-		v->run.insn_class = v->insn;
 		*after = leave(v, VMDBG_EXIT_SPECIAL);
 		return false;
 	}

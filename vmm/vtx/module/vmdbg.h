@@ -26,6 +26,7 @@ struct vmx_caps {
 	u32 pin, primary, secondary, exit, entry; /* the controls, as vmcs.c's tables and the processor have them */
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 	unsigned int timer_shift;
+	bool ept_ad;
 };
 
 extern struct vmx_caps vmx_caps;
@@ -108,7 +109,7 @@ struct vcpu {
 	struct vmdbg_run run;
 	struct vmdbg_regs *regs;                /* &run.regs */
 	u32 entry_info, entry_error, entry_len; /* what the next entry delivers */
-	bool pass; /* no execution breakpoint is told for the first instruction */
+	bool pass;                              /* no execution breakpoint is told for the first instruction */
 	bool delivering;                        /* run.inject_info isn't delivered yet */
 	bool guest_tf;
 	u32 shadow;                            /* STI, MOV SS: lasts to the next instruction's end */

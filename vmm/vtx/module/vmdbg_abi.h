@@ -32,12 +32,12 @@ enum vmdbg_status {
 	VMDBG_BUSY,            /* CR4.VMXE is set and not by us: KVM or another monitor */
 	VMDBG_MISSING_CONTROL, /* detail: VMX capability MSR << 32 | the bits of it that are wanting */
 	VMDBG_MISSING_EPT,     /* detail: the bits of IA32_VMX_EPT_VPID_CAP that are wanting */
+	VMDBG_NO_XSAVE,        /* the host's kernel has CR4.OSXSAVE clear */
 };
 
 #define VMDBG_FEATURE_MTF       (1ull << 0) /* monitor trap flag */
 #define VMDBG_FEATURE_EXEC_ONLY (1ull << 1) /* EPT: execute-only pages */
 #define VMDBG_FEATURE_VPID      (1ull << 2)
-#define VMDBG_FEATURE_XSAVE     (1ull << 3) /* the host kernel has CR4.OSXSAVE set */
 
 struct vmdbg_probe {
 	__u32 size;     /* in: sizeof */
@@ -177,7 +177,8 @@ struct vmdbg_regs {
 #define VMDBG_RUN_BOUNCE    (1u << 8)  /* bounce_gpa's page is the bounce page for one instruction */
 #define VMDBG_RUN_CR3       (1u << 9)  /* free running: MOV to CR3 exits (stepping: always) */
 #define VMDBG_RUN_PASS      (1u << 10) /* VMDBG_EXIT_BREAK not for the first instruction */
-#define VMDBG_RUN_FLAGS     0x7ffu
+#define VMDBG_RUN_X87       (1u << 11) /* an x87 instruction may be run: exactly that one, until is insns + 1 */
+#define VMDBG_RUN_FLAGS     0xfffu
 
 enum vmdbg_exit {
 	VMDBG_EXIT_HARDWARE, /* run.hw_reason and what belongs to it; the instruction has not been completed */

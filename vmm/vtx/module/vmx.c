@@ -69,14 +69,17 @@ void vmx_caps_read(struct vmx_caps *caps)
 		caps->detail = EPT_WANTED & ~ept;
 		return;
 	}
+	caps->ept_ad = ept & VMX_EPT_AD_BIT;
 	if (ept & VMX_EPT_EXECUTE_ONLY_BIT)
 		caps->features |= VMDBG_FEATURE_EXEC_ONLY;
 	if ((caps->secondary & SECONDARY_EXEC_ENABLE_VPID) && (ept & VPID_WANTED) == VPID_WANTED)
 		caps->features |= VMDBG_FEATURE_VPID;
 	else
 		caps->secondary &= ~SECONDARY_EXEC_ENABLE_VPID;
-	if (cr4_read_shadow() & X86_CR4_OSXSAVE)
-		caps->features |= VMDBG_FEATURE_XSAVE;
+	if (!(cr4_read_shadow() & X86_CR4_OSXSAVE)) {
+		caps->status = VMDBG_NO_XSAVE;
+		return;
+	}
 	if (vmx_held_by_other())
 		caps->status = VMDBG_BUSY;
 }
