@@ -50,11 +50,11 @@ static int dump_events(struct dump *d, const struct trace_chunk *c, const struct
 	while ((rc = event_next(dec, &ev)) > 0) {
 		event_describe(&ev, text, sizeof(text));
 		put(d, event_is_async(&ev) ? ev.mark.insns : d->position, "event", text);
-		if (ev.type == EVENT_INPUT) {
+		if (ev.type == EVENT_INPUT || ev.type == EVENT_POKE) {
 			char *bytes = escaped(ev.bytes, ev.len);
 
 			if (bytes)
-				put(d, ev.mark.insns, "input", bytes);
+				put(d, ev.mark.insns, event_type_name(ev.type), bytes);
 			free(bytes);
 		}
 	}

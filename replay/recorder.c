@@ -104,6 +104,8 @@ static int flush_events(struct recorder *r)
 	event_encoder_end(&r->enc);
 	r->open = false;
 	r->events += r->enc.events;
+	if (r->enc.pokes && trace_writer_require(r->w))
+		return fail(r, -EIO, trace_writer_error(r->w)->text);
 	if (disk_flush(r->config.disk))
 		return fail(r, -EIO, trace_writer_error(r->w)->text);
 	return write_chunk(r, TRACE_EVENTS, r->enc.position, r->enc.buf, r->enc.len);
@@ -695,6 +697,54 @@ int recorder_finish(struct recorder *r, struct error *err)
 const struct error *recorder_error(const struct recorder *r)
 {
 	return &r->err;
+}
+
+static int poke(struct recorder *r, unsigned vcpu, enum event_poke what, u64 addr, const u8 *bytes, u32 len)
+{
+	struct event_mark mark;
+
+	mark_take(&mark, r->m->vcpu[vcpu]);
+	event_begin(r);
+	event_put_poke(&r->enc, (u8)vcpu, &mark, what, addr, bytes, len);
+	event_done(r, r->m->vcpu[vcpu]);
+	return r->code;
+}
+
+int recorder_poke_memory(struct recorder *r, u64 gpa, const void *buf, size_t len)
+{
+	const u8 *bytes = buf;
+	int ret = 0;
+
+	for (size_t done = 0; done < len; done += PAGE_SIZE)
+		if (!memory_host(&r->m->mem, gpa + done, min64(PAGE_SIZE, len - done)))
+			return -EFAULT;
+	for (size_t done = 0, n; !ret && done < len; done += n) {
+		n = min64(len - done, EVENT_INPUT_MAX);
+		ret = poke(r, 0, POKE_MEMORY, gpa + done, bytes + done, (u32)n);
+		if (!ret)
+			ret = memory_write(&r->m->mem, gpa + done, bytes + done, n);
+	}
+	return ret;
+}
+
+int recorder_poke_registers(struct recorder *r, unsigned vcpu, const struct x86_state *regs)
+{
+	struct vcpu *v = r->m->vcpu[vcpu];
+	u8 image[EVENT_INPUT_MAX];
+	size_t len = state_size(x86_state_fields);
+	int ret = -E2BIG;
+
+	if (len <= sizeof(image)) {
+		state_save(x86_state_fields, regs, image);
+		ret = poke(r, vcpu, POKE_REGISTERS, 0, image, (u32)len);
+	}
+	if (ret)
+		return ret;
+	/* By the same way as the replay, so that what isn't saved isn't set either. */
+	state_load(x86_state_fields, &v->regs, image, len);
+	if (v->engine->regs_changed)
+		v->engine->regs_changed(v);
+	return 0;
 }
 
 int recorder_flush(struct recorder *r, struct error *err)

@@ -64,6 +64,11 @@ const struct error *recorder_error(const struct recorder *r);
 /* Writes out all that is recorded so far: the trace is then whole up to here. */
 int recorder_flush(struct recorder *r, struct error *err);
 
+/* A debugger's changes, made and written down. At a place (P, 0) only (vmm/probe.h), with the recorder running the machine.
+ * -EFAULT: not all of it is RAM, nothing is written. */
+int recorder_poke_memory(struct recorder *r, u64 gpa, const void *buf, size_t len);
+int recorder_poke_registers(struct recorder *r, unsigned vcpu, const struct x86_state *regs);
+
 /* While somebody looks at the machine, or at its past: host time stands still for the guest. Both may come twice. A
  * machine that was the replayer's is the recorder's again with recorder_resume(), as it was left. */
 void recorder_pause(struct recorder *r);

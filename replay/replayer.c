@@ -359,26 +359,47 @@ static void replay_interrupt(void *ctx, struct vcpu *vcpu, enum irq_kind kind, u
 
 /* --- async events --- */
 
-/* Gives the guest the input, or moves the clock, as the head says. */
-static void apply(struct replayer *rp)
+static bool apply_poke(struct replayer *rp)
+{
+	const struct event *ev = &rp->head.event;
+	struct vcpu *vcpu = ev->vcpu < rp->m->config.vcpus ? rp->m->vcpu[ev->vcpu] : NULL;
+
+	if (!vcpu)
+		return false;
+	if (ev->what == POKE_MEMORY)
+		return !memory_write(&rp->m->mem, ev->addr, ev->bytes, ev->len);
+	if (state_load(x86_state_fields, &vcpu->regs, ev->bytes, ev->len))
+		return false;
+	if (vcpu->engine->regs_changed)
+		vcpu->engine->regs_changed(vcpu);
+	return true;
+}
+
+static bool apply_input(struct replayer *rp)
 {
 	struct machine *m = rp->m;
 	const struct event *ev = &rp->head.event;
-	const struct vcpu *vcpu = m->vcpu[0];
 
+	return clock_now(&m->clock) == ev->ns && ev->source < INPUT_SOURCES &&
+	       machine_input_room(m, ev->source) >= ev->len &&
+	       machine_input(m, ev->source, ev->bytes, ev->len) == ev->len;
+}
+
+/* Gives the guest the input, moves the clock, or changes what a debugger changed, as the head says. */
+static void apply(struct replayer *rp)
+{
+	const struct event *ev = &rp->head.event;
+	const struct vcpu *vcpu = rp->m->vcpu[0];
+
+	if (!check_mark(rp, vcpu, &ev->mark, event_type_name(ev->type)))
+		return;
 	if (ev->type == EVENT_ADVANCE) {
-		if (!check_mark(rp, vcpu, &ev->mark, "clock advance"))
-			return;
-		clock_advance(&m->clock, ev->ns);
-	} else {
-		if (!check_mark(rp, vcpu, &ev->mark, "input"))
-			return;
-		if (clock_now(&m->clock) != ev->ns || ev->source >= INPUT_SOURCES ||
-		    machine_input_room(m, ev->source) < ev->len ||
-		    machine_input(m, ev->source, ev->bytes, ev->len) != ev->len) {
-			unexpected(rp, vcpu, "the guest can't take the recorded input");
-			return;
-		}
+		clock_advance(&rp->m->clock, ev->ns);
+	} else if (ev->type == EVENT_POKE ? !apply_poke(rp) : !apply_input(rp)) {
+		unexpected(rp, vcpu,
+			   ev->type == EVENT_POKE ? "the guest has no such memory or registers"
+						  : "the guest can't take the recorded input");
+		return;
 	}
 	count_event(rp);
 	advance_head(rp);
@@ -501,7 +522,8 @@ static int replay_idle(void *ctx, struct machine *m, u64 deadline)
 	const struct stream *head = &rp->head;
 
 	if (rp->result == REPLAY_RUNNING) {
-		if (head->item == STREAM_EVENT && event_is_async(&head->event) && (head->event.flags & EVENT_IDLE)) {
+		if (head->item == STREAM_EVENT && event_is_async(&head->event) &&
+		    ((head->event.flags & EVENT_IDLE) || head->event.type == EVENT_POKE)) {
 			apply(rp);
 		} else if (end_here(rp, true)) {
 			machine_set_end(m, rp->end.reason, rp->end.code);

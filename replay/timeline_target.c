@@ -22,9 +22,24 @@ static const struct x86_state *target_get_regs(struct target *t, unsigned vcpu)
 	return &timeline_of(t)->m->vcpu[vcpu]->regs;
 }
 
+/* What is recorded can't be changed; what is being recorded can, where the recording has a word for it. */
+static int check_change(struct timeline *tl)
+{
+	if (!tl->live)
+		return error_set(&tl->err, -EROFS,
+				 tl->rec ? "this is the past: go to the end of the recording to change anything"
+					 : "a recording can't be changed: vmdbg branch goes on from here");
+	if (tl->m->end || vcpu_deliveries(timeline_vcpu(tl)))
+		return error_set(&tl->err, -EROFS, "nothing can be changed here: step once, then try again");
+	return 0;
+}
+
 static int target_set_regs(struct target *t, unsigned vcpu, const struct x86_state *regs)
 {
-	return -EROFS;
+	struct timeline *tl = timeline_of(t);
+	int ret = check_change(tl);
+
+	return ret ? ret : recorder_poke_registers(tl->rec, vcpu, regs);
 }
 
 static size_t target_read_memory(struct target *t, unsigned vcpu, enum target_space space, u64 addr, void *buf,
@@ -37,10 +52,42 @@ static size_t target_read_memory(struct target *t, unsigned vcpu, enum target_sp
 	return inspect_read(&tl->m->mem, &tl->m->vcpu[vcpu]->regs, addr, buf, len);
 }
 
+/* Page by page, after a first pass that only looks. */
+static int write_linear(struct timeline *tl, unsigned vcpu, u64 la, const u8 *buf, size_t len, bool look)
+{
+	const struct memory *mem = &tl->m->mem;
+	int ret = 0;
+	u64 gpa;
+
+	for (size_t done = 0, n; !ret && done < len; done += n) {
+		n = min64(len - done, PAGE_SIZE - ((la + done) & PAGE_MASK));
+		ret = inspect_translate(mem, &tl->m->vcpu[vcpu]->regs, la + done, &gpa);
+		if (!ret && look)
+			ret = memory_host(mem, gpa, n) ? 0 : -EFAULT;
+		else if (!ret)
+			ret = recorder_poke_memory(tl->rec, gpa, buf + done, n);
+	}
+	return ret;
+}
+
 static int target_write_memory(struct target *t, unsigned vcpu, enum target_space space, u64 addr, const void *buf,
 			       size_t len)
 {
-	return -EROFS;
+	struct timeline *tl = timeline_of(t);
+	int ret = check_change(tl);
+
+	if (ret)
+		return ret;
+	if (space == TARGET_PHYSICAL) {
+		ret = recorder_poke_memory(tl->rec, addr, buf, len);
+	} else {
+		ret = write_linear(tl, vcpu, addr, buf, len, true);
+		if (!ret)
+			ret = write_linear(tl, vcpu, addr, buf, len, false);
+	}
+	/* What watchpoints took for a device's writes. */
+	timeline_vcpu(tl)->probe.nr = 0;
+	return ret;
 }
 
 static int target_translate(struct target *t, unsigned vcpu, u64 la, u64 *gpa)

@@ -19,6 +19,7 @@ enum {
 	OP_INTERRUPT = 0x04,
 	OP_INPUT = 0x05,
 	OP_ADVANCE = 0x06,
+	OP_POKE = 0x07,
 	OP_SAME = 0x40, /* + site */
 	OP_ALT = 0x80,
 	OP_DIFF = 0xc0,
@@ -65,6 +66,7 @@ void event_encoder_begin(struct event_encoder *enc, u64 position)
 	enc->run = 0;
 	enc->last_op = 0;
 	enc->events = 0;
+	enc->pokes = false;
 	enc->position = position;
 	state_init(&enc->state, position);
 }
@@ -210,6 +212,20 @@ void event_put_advance(struct event_encoder *enc, u8 vcpu, const struct event_ma
 	put_done(enc, p);
 }
 
+void event_put_poke(struct event_encoder *enc, u8 vcpu, const struct event_mark *mark, enum event_poke what, u64 addr,
+		    const u8 *bytes, u32 len)
+{
+	u8 *p = put_op(enc, OP_POKE);
+
+	p = put_mark(enc, p, vcpu, mark);
+	*p++ = (u8)what;
+	p = put_varint(p, addr);
+	p = put_varint(p, len);
+	memcpy(p, bytes, len);
+	enc->pokes = true;
+	put_done(enc, p + len);
+}
+
 /* --- decoding --- */
 
 void event_decoder_init(struct event_decoder *dec, const u8 *data, size_t len, u64 position)
@@ -336,6 +352,20 @@ static void get_input(struct event_decoder *dec, struct wire *w, struct event *e
 	ev->len = (u32)len;
 }
 
+static void get_poke(struct event_decoder *dec, struct wire *w, struct event *ev)
+{
+	u64 len;
+
+	get_mark(dec, w, ev);
+	ev->what = wire_u8(w);
+	ev->addr = wire_varint(w);
+	len = wire_varint(w);
+	if (!len || len > EVENT_INPUT_MAX || ev->what >= POKE_COUNT || (ev->what == POKE_REGISTERS && ev->addr))
+		w->bad = true;
+	ev->bytes = wire_bytes(w, len);
+	ev->len = (u32)len;
+}
+
 int event_next(struct event_decoder *dec, struct event *ev)
 {
 	struct wire w = {dec->p, dec->end, false};
@@ -373,6 +403,10 @@ int event_next(struct event_decoder *dec, struct event *ev)
 		get_ns(dec, &w, ev);
 		if (ev->flags & ~EVENT_IDLE)
 			w.bad = true;
+		break;
+	case OP_POKE:
+		ev->type = EVENT_POKE;
+		get_poke(dec, &w, ev);
 		break;
 	default:
 		if (op < OP_SAME)
@@ -425,7 +459,7 @@ int event_chunk_cut(struct trace_buf *out, const u8 *data, size_t len, u64 posit
 
 const char *event_type_name(u8 type)
 {
-	static const char *const name[] = {"none", "read", "clock", "interrupt", "input", "advance"};
+	static const char *const name[] = {"none", "read", "clock", "interrupt", "input", "advance", "poke"};
 
 	return type < ARRAY_SIZE(name) ? name[type] : "unknown";
 }
@@ -475,6 +509,13 @@ void event_describe(const struct event *ev, char *out, size_t len)
 		break;
 	case EVENT_ADVANCE:
 		snprintf(out, len, "clock advanced to %llu ns at position %llu, RIP 0x%llx%s", ns, at, rip, idle);
+		break;
+	case EVENT_POKE:
+		if (ev->what == POKE_MEMORY)
+			snprintf(out, len, "a debugger wrote %u bytes at physical 0x%llx, position %llu, RIP 0x%llx",
+				 ev->len, (unsigned long long)ev->addr, at, rip);
+		else
+			snprintf(out, len, "a debugger set registers at position %llu, RIP 0x%llx", at, rip);
 		break;
 	default:
 		snprintf(out, len, "nothing");

@@ -19,7 +19,11 @@ enum event_type {
 	EVENT_INTERRUPT,   /* async */
 	EVENT_INPUT,       /* async */
 	EVENT_ADVANCE,     /* async: the clock was moved (host clock) */
+	EVENT_POKE,        /* async: a debugger changed memory or registers (format 2) */
 };
+
+/* What a debugger changed. */
+enum event_poke { POKE_MEMORY, POKE_REGISTERS, POKE_COUNT };
 
 /* Event flags. */
 #define EVENT_IDLE 1 /* input, advance: while the vCPU was halted, not at a boundary of running code */
@@ -42,15 +46,16 @@ struct event {
 	u8 kind;                /* INTERRUPT */
 	u8 vector;              /* INTERRUPT */
 	u8 source;              /* INPUT */
-	u32 len;                /* INPUT */
+	u8 what;                /* POKE: enum event_poke */
+	u32 len;                /* INPUT, POKE */
 	u64 count;              /* IO_READ: this many reads in a row, at least 1; all others: 1 */
-	u64 addr;               /* IO_READ */
+	u64 addr;               /* IO_READ; POKE_MEMORY: guest-physical */
 	u64 value;              /* IO_READ: of the 1st, 3rd, 5th ... read of the run */
 	u64 other;              /* IO_READ: of the 2nd, 4th ... */
 	u64 ns;                 /* CLOCK, INPUT, ADVANCE: guest time */
 	u64 writes;             /* INTERRUPT: running digest of all device writes so far */
 	struct event_mark mark; /* async events */
-	const u8 *bytes;        /* INPUT: points into the chunk */
+	const u8 *bytes;        /* INPUT, POKE: points into the chunk */
 };
 
 struct event_site {
@@ -73,6 +78,7 @@ struct event_encoder {
 	u8 last_op; /* 0: the last event can't be repeated */
 	u64 position;
 	u64 events; /* in this chunk */
+	bool pokes; /* some of them are, which readers of format 1 don't know */
 	struct event_state state;
 };
 
@@ -100,6 +106,10 @@ void event_put_interrupt(struct event_encoder *enc, u8 vcpu, const struct event_
 void event_put_input(struct event_encoder *enc, u8 vcpu, const struct event_mark *mark, u8 flags, u64 ns, u8 source,
 		     const u8 *bytes, u32 len);
 void event_put_advance(struct event_encoder *enc, u8 vcpu, const struct event_mark *mark, u8 flags, u64 ns);
+
+/* @len at most EVENT_INPUT_MAX. */
+void event_put_poke(struct event_encoder *enc, u8 vcpu, const struct event_mark *mark, enum event_poke what, u64 addr,
+		    const u8 *bytes, u32 len);
 
 struct event_decoder {
 	const u8 *p, *end;

@@ -125,6 +125,9 @@ int trace_write_blob(struct trace_writer *w, const char *name, const void *data,
 /* Names a file by digest and length without storing it. */
 int trace_write_blob_name(struct trace_writer *w, const char *name, u64 len, const struct trace_digest *digest);
 
+/* What follows isn't known to readers of format 1. */
+int trace_writer_require(struct trace_writer *w);
+
 const struct error *trace_writer_error(const struct trace_writer *w);
 u64 trace_writer_size(const struct trace_writer *w);         /* bytes written so far */
 u64 trace_writer_stream(const struct trace_writer *w);       /* chunks of the stream written so far */

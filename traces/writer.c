@@ -22,6 +22,7 @@ struct trace_writer {
 	bool usable;   /* something worth keeping was written */
 	bool mid;      /* TRACE_BEGINS_MID */
 	u16 version;   /* in the header */
+	bool required; /* trace_writer_require() */
 	u64 stream, pages;
 	ZSTD_CCtx *zstd;
 	struct trace_buf out; /* one chunk: header and payload */
@@ -125,12 +126,20 @@ static int write_header(struct trace_writer *w, u16 version)
 	u8 header[TRACE_HEADER_SIZE];
 	int ret;
 
-	file_header_encode(header, version, w->mid ? TRACE_VERSION : TRACE_PLAIN);
+	file_header_encode(header, version, w->mid || w->required ? TRACE_VERSION : TRACE_PLAIN);
 	ret = write_at(w->fd, 0, header, sizeof(header));
 	if (ret)
 		return writer_fail(w, ret);
 	w->version = version;
 	return 0;
+}
+
+int trace_writer_require(struct trace_writer *w)
+{
+	if (w->required)
+		return 0;
+	w->required = true;
+	return write_header(w, TRACE_VERSION);
 }
 
 static int directory_error(const char *path, struct error *err)
@@ -320,6 +329,8 @@ int trace_copy(struct trace_writer *w, struct trace_reader *r, size_t i, struct 
 	ret = chunk_load(r, i, err);
 	if (ret)
 		return ret;
+	if (r->min_reader > TRACE_PLAIN && !w->mid && trace_writer_require(w))
+		return error_set(err, w->code, "%s", w->err.text);
 	chunk = r->chunk[i];
 	chunk.flags &= ~TRACE_MUST;
 	w->out.len = 0;

@@ -26,12 +26,15 @@ static void put(struct event_encoder *enc, const struct event *ev)
 	case EVENT_ADVANCE:
 		event_put_advance(enc, ev->vcpu, &ev->mark, ev->flags, ev->ns);
 		break;
+	case EVENT_POKE:
+		event_put_poke(enc, ev->vcpu, &ev->mark, ev->what, ev->addr, ev->bytes, ev->len);
+		break;
 	}
 }
 
 static bool same(const struct event *a, const struct event *b)
 {
-	return a->type == b->type && a->vcpu == b->vcpu && a->addr == b->addr && a->ns == b->ns &&
+	return a->type == b->type && a->vcpu == b->vcpu && a->addr == b->addr && a->ns == b->ns && a->what == b->what &&
 	       a->vector == b->vector && a->kind == b->kind && a->writes == b->writes && a->len == b->len &&
 	       !memcmp(&a->mark, &b->mark, sizeof(a->mark)) && (!a->len || !memcmp(a->bytes, b->bytes, a->len));
 }

@@ -98,6 +98,9 @@ START_TEST(all_kinds_come_back)
 	event_put_interrupt(&enc, 0, &later, 1, 2, 0xabcdef);
 	event_put_input(&enc, 0, &later, EVENT_IDLE, 123456790, 0, (const u8 *)"hello", 5);
 	event_put_advance(&enc, 0, &later, 0, 223456790);
+	event_put_poke(&enc, 0, &later, POKE_MEMORY, 0x123456000, (const u8 *)"poke", 4);
+	event_put_poke(&enc, 1, &mark, POKE_REGISTERS, 0, (const u8 *)"rax", 3);
+	ck_assert(enc.pokes);
 	decode();
 
 	ev = next();
@@ -120,6 +123,11 @@ START_TEST(all_kinds_come_back)
 	ck_assert(ev.ns == 123456790 && ev.source == 0);
 	ev = next();
 	ck_assert(ev.type == EVENT_ADVANCE && ev.ns == 223456790);
+	ev = next();
+	ck_assert(ev.type == EVENT_POKE && ev.what == POKE_MEMORY && ev.addr == 0x123456000 && ev.len == 4);
+	ck_assert(!memcmp(ev.bytes, "poke", 4) && event_is_async(&ev));
+	ev = next();
+	ck_assert(ev.type == EVENT_POKE && ev.vcpu == 1 && ev.what == POKE_REGISTERS && ev.len == 3);
 	expect_end();
 }
 END_TEST
