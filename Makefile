@@ -113,6 +113,7 @@ $(FUZZERS): $(FUZZ)/%: $(FUZZ)/%.o $(FUZZ)/libvmdbg.a
 	$(call say,LD,$@)clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
 
 -include mk/guests.mk
+-include mk/vtx.mk
 
 # Tests. tests/lib/collect.py runs them, counts their cases and prints the closing line.
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* lockstep KERNEL [EVERY [MAX]]: the same guest on soft and on vtx, side by side. Every EVERY instructions all registers,
+/* lockstep --watch KERNEL STOPS: breakpoints and watchpoints of all kinds are set on both, and their stops compared.
+ * lockstep KERNEL [EVERY [MAX]]: the same guest on soft and on vtx, side by side. Every EVERY instructions all registers,
  * all devices' state and all memory written since are compared; the first difference is narrowed down to an instruction. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,17 +178,150 @@ static void narrow(u64 good, u64 bad)
 	end(&p);
 }
 
+/* --- breakpoints and watchpoints --- */
+
+#define BREAKS 24
+
+static struct target_break breaks[BREAKS];
+
+static void add_break(unsigned n, enum target_break_kind kind, enum target_space space, u64 addr, u64 len)
+{
+	breaks[n] = (struct target_break){
+	    .kind = kind, .space = space, .addr = addr, .len = len, .next = n + 1 < BREAKS ? &breaks[n + 1] : NULL};
+}
+
+/* Where the guest is and what its stack holds at places along its way, by soft: in reach of every kind of breakpoint. */
+static void choose_breaks(u64 length)
+{
+	struct machine *m = boot(&soft_engine);
+
+	for (unsigned n = 0; n < BREAKS; n++) {
+		const struct x86_state *s = &m->vcpu[0]->regs;
+		enum target_space space = n % 4 == 3 ? TARGET_PHYSICAL : TARGET_LINEAR;
+		u64 sp = s->seg[SEG_SS].base + s->gpr[RSP];
+
+		machine_run(m, length * (n + 1) / (BREAKS + 1));
+		switch (n % 6) {
+		case 0:
+			add_break(n, TARGET_BREAK_EXEC, n % 12 ? TARGET_LINEAR : TARGET_PHYSICAL,
+				  s->seg[SEG_CS].base + s->rip, 1);
+			break;
+		case 1:
+			add_break(n, TARGET_BREAK_WRITE, space, sp - 8, 4);
+			break;
+		case 2:
+			add_break(n, TARGET_BREAK_READ, space, sp - 24, 8);
+			break;
+		case 3:
+			add_break(n, TARGET_BREAK_ACCESS, space, sp - 61, 3);
+			break;
+		case 4:
+			add_break(n, TARGET_BREAK_EVENT, 0, n & 8 ? TARGET_EVENT_EXCEPTION : TARGET_EVENT_INTERRUPT,
+				  TARGET_ANY);
+			break;
+		default:
+			add_break(n, TARGET_BREAK_WRITE, space, s->gpr[RDI] & 0x3fffff, 16);
+			break;
+		}
+	}
+	machine_free(m);
+}
+
+static int by_break(const void *a, const void *b)
+{
+	const struct probe_hit *x = a, *y = b;
+
+	return x->hit < y->hit ? -1 : x->hit > y->hit;
+}
+
+static void describe(const char *who, const struct vcpu *v)
+{
+	printf("# %s: %llu+%u rip %#llx:", who, (unsigned long long)v->insns, vcpu_deliveries(v),
+	       (unsigned long long)v->regs.rip);
+	for (unsigned n = 0; n < v->probe.nr; n++)
+		printf(" [%d kind %d space %d at %#llx: %#llx %s]", (int)(v->probe.hit[n].hit - breaks),
+		       v->probe.hit[n].hit->kind, v->probe.hit[n].hit->space,
+		       (unsigned long long)v->probe.hit[n].hit->addr, (unsigned long long)v->probe.hit[n].addr,
+		       v->probe.hit[n].write ? "write" : "");
+	printf("\n");
+}
+
+static bool same_hits(struct pair *p)
+{
+	struct vcpu *a = p->soft->vcpu[0], *b = p->vtx->vcpu[0];
+	bool good = a->insns == b->insns && vcpu_deliveries(a) == vcpu_deliveries(b) && a->probe.nr == b->probe.nr;
+
+	qsort(a->probe.hit, a->probe.nr, sizeof(*a->probe.hit), by_break);
+	qsort(b->probe.hit, b->probe.nr, sizeof(*b->probe.hit), by_break);
+	for (unsigned n = 0; good && n < a->probe.nr; n++)
+		good = a->probe.hit[n].hit == b->probe.hit[n].hit && a->probe.hit[n].addr == b->probe.hit[n].addr &&
+		       a->probe.hit[n].write == b->probe.hit[n].write;
+	if (!good) {
+		describe("soft", a);
+		describe("vtx ", b);
+	}
+	return good;
+}
+
+static void go_on(struct machine *m)
+{
+	struct vcpu *v = m->vcpu[0];
+
+	v->probe.nr = 0;
+	v->probe.skip_insns = v->insns;
+	v->probe.skip_deliveries = vcpu_deliveries(v);
+}
+
+/* Stops of both engines, one by one, are the same: place, breakpoints, first byte, read or write, all registers. */
+static int watch(const char *name, u64 stops)
+{
+	struct machine *m = boot(&soft_engine);
+	unsigned done = 0, told = 0;
+	struct pair p;
+
+	machine_run(m, 400000);
+	choose_breaks(machine_position(m));
+	machine_free(m);
+	start(&p);
+	if (probe_set(p.soft->vcpu[0], breaks) || probe_set(p.vtx->vcpu[0], breaks))
+		die("no memory for breakpoints");
+	go_on(p.soft);
+	go_on(p.vtx);
+	while (done < stops && !p.soft->end) {
+		run_to(&p, 400000);
+		if (!same_hits(&p) || !same_fields(&p.soft->vcpu[0]->regs, &p.vtx->vcpu[0]->regs, true)) {
+			printf("not ok watch %s: stop %u differs\n", name, done);
+			return 1;
+		}
+		if (machine_position(p.soft) >= 400000)
+			break;
+		told += p.soft->vcpu[0]->probe.nr;
+		go_on(p.soft);
+		go_on(p.vtx);
+		done++;
+	}
+	printf("%s watch %s: %u stops, %u hits, the same on both\n", told > 4 ? "ok" : "not ok", name, done, told);
+	end(&p);
+	return told <= 4;
+}
+
 int main(int argc, char **argv)
 {
+	bool watching = argc > 1 && !strcmp(argv[1], "--watch");
+
+	argc -= watching;
+	argv += watching;
 	u64 every = argc > 2 ? strtoull(argv[2], NULL, 0) : 1000, max = argc > 3 ? strtoull(argv[3], NULL, 0) : ~0ull;
 	const char *name;
 	struct pair p;
 	u64 at = 0;
 
 	if (argc < 2)
-		die("usage: lockstep KERNEL [EVERY [MAX]]");
+		die("usage: lockstep [--watch] KERNEL [EVERY [MAX]]");
 	name = strrchr(argv[1], '/') ? strrchr(argv[1], '/') + 1 : argv[1];
 	slurp(argv[1]);
+	if (watching)
+		return watch(name, every);
 	start(&p);
 	for (;;) {
 		run_to(&p, at + every);

@@ -124,17 +124,29 @@ void vm_close(struct vm *vm)
 	munmap(vm->ram, VM_RAM);
 }
 
-int vm_run(struct vm *vm, u32 flags)
+int vm_run_once(struct vm *vm, u32 flags)
 {
 	struct vmdbg_vcpu_arg arg = {.size = sizeof(arg)};
 
-	do {
-		vm->run->flags = flags;
-		vm->run->nr_dirty = 0;
-		if (ioctl(vm->fd, VMDBG_IOC_RUN, &arg))
-			return -errno;
-	} while (vm->run->exit == VMDBG_EXIT_KICK || vm->run->exit == VMDBG_EXIT_DIRTY);
-	return (int)vm->run->exit;
+	vm->run->flags = flags;
+	vm->run->nr_dirty = 0;
+	return ioctl(vm->fd, VMDBG_IOC_RUN, &arg) ? -errno : (int)vm->run->exit;
+}
+
+int vm_run(struct vm *vm, u32 flags)
+{
+	int exit;
+
+	do
+		exit = vm_run_once(vm, flags);
+	while (exit == VMDBG_EXIT_KICK || exit == VMDBG_EXIT_DIRTY);
+	return exit;
+}
+
+void vm_cpuid(struct vm *vm, const struct vmdbg_cpuid *table)
+{
+	if (ioctl(vm->fd, VMDBG_IOC_CPUID, table))
+		die("cpuid");
 }
 
 int vm_step(struct vm *vm, u64 n)

@@ -40,11 +40,14 @@ void vm_open(struct vm *vm, enum vm_mode mode, const u8 *code, const u8 *end);
 void vm_close(struct vm *vm);
 /* errno of the ioctl, negative, or the exit. */
 int vm_run(struct vm *vm, u32 flags);
+/* The same, but comes back when the module wants to look around too. */
+int vm_run_once(struct vm *vm, u32 flags);
 /* With VMDBG_RUN_STEP, @n instructions at most. */
 int vm_step(struct vm *vm, u64 n);
 /* Skips the instruction that exited. */
 void vm_skip(struct vm *vm);
 int vm_access(struct vm *vm, u64 gpa, u64 pages, u32 allowed, const void *twin);
+void vm_cpuid(struct vm *vm, const struct vmdbg_cpuid *table);
 /* A handler for @vector in long mode. */
 void vm_gate(struct vm *vm, unsigned vector, u64 handler);
 

@@ -125,6 +125,28 @@ static int exit_loads_ss(struct vtx_cpu *cpu)
 	return 0;
 }
 
+/* Zero-extended, as the CPU model has it; recent processors leave the upper half as it was (SDM 2B, PUSH). */
+static int exit_push_seg(struct vtx_cpu *cpu)
+{
+	struct x86_state *s = &cpu->vcpu.regs;
+	bool wide = s->seg[SEG_SS].ar & AR_DB;
+	unsigned len = cpu->run->insn_len, seg;
+	u64 sp = s->gpr[RSP] - 4, la;
+	u8 code[15];
+	u32 value;
+
+	if (vtx_code(cpu, code) < len)
+		return vtx_fault(cpu, X86_UD);
+	seg = code[len - 1] == 0xa0 ? SEG_FS : code[len - 1] == 0xa8 ? SEG_GS : code[len - 1] >> 3 & 3;
+	value = s->seg[seg].selector;
+	sp = wide ? (u32)sp : (u16)sp;
+	if (vtx_address(cpu, SEG_SS, sp, 4, VTX_WRITE, &la) || vtx_store(cpu, la, &value, 4, 0))
+		return -1;
+	s->gpr[RSP] = wide ? sp : (s->gpr[RSP] & ~0xffffull) | sp;
+	vtx_retire(cpu, len);
+	return 0;
+}
+
 static int exit_int(struct vtx_cpu *cpu)
 {
 	const struct x86_state *s = &cpu->vcpu.regs;
@@ -186,6 +208,8 @@ int vtx_special(struct vtx_cpu *cpu)
 		return exit_loads_ss(cpu);
 	case INSN_INT:
 		return exit_int(cpu);
+	case INSN_PUSH_SEG:
+		return exit_push_seg(cpu);
 	case INSN_X87:
 		return exit_x87(cpu);
 	case INSN_SYSTEM: /* UMIP */

@@ -24,7 +24,7 @@ static bool is_prefix(u8 b)
 	}
 }
 
-static enum insn_class two_bytes(const u8 *op, unsigned int left, unsigned int bits, bool rep)
+static enum insn_class two_bytes(const u8 *op, unsigned int left, unsigned int bits, bool rep, bool wide)
 {
 	if (!left)
 		return INSN_PLAIN;
@@ -38,6 +38,9 @@ static enum insn_class two_bytes(const u8 *op, unsigned int left, unsigned int b
 		return bits == 64 ? INSN_SYSCALL : INSN_PLAIN;
 	case 0x07:
 		return INSN_LOADS_FLAGS;
+	case 0xa0:
+	case 0xa8:
+		return wide ? INSN_PUSH_SEG : INSN_PLAIN;
 	case 0x38:
 		return left > 1 && op[1] == 0x82 ? INSN_SYSTEM : INSN_PLAIN;
 	case 0xc7: /* F3 0F C7 /7 with a register */
@@ -60,9 +63,10 @@ static bool is_x87_control(u8 opcode, u8 modrm)
 enum insn_class insn_classify(const u8 *bytes, unsigned int n, unsigned int bits, unsigned int *len)
 {
 	unsigned int i = 0;
-	bool rep = false, repeats = false;
+	bool rep = false, repeats = false, other = false, wide;
 
 	while (i < n && is_prefix(bytes[i])) {
+		other |= bytes[i] == 0x66;
 		rep |= bytes[i] == 0xf3;
 		repeats |= bytes[i] == 0xf2 || bytes[i] == 0xf3;
 		i++;
@@ -77,6 +81,7 @@ enum insn_class insn_classify(const u8 *bytes, unsigned int n, unsigned int bits
 				i++;
 			}
 		}
+	wide = bits != 64 && (bits == 32) != other;
 	*len = i + 1;
 	if (i >= n)
 		return INSN_PLAIN;
@@ -86,6 +91,8 @@ enum insn_class insn_classify(const u8 *bytes, unsigned int n, unsigned int bits
 		return INSN_BRANCH;
 	case 0x9c:
 		return INSN_PUSHF;
+	case 0xfb:
+		return INSN_STI;
 	case 0x9d:
 	case 0xcf:
 		return INSN_LOADS_FLAGS;
@@ -99,11 +106,16 @@ enum insn_class insn_classify(const u8 *bytes, unsigned int n, unsigned int bits
 		return i + 1 < n ? INSN_INT : INSN_PLAIN;
 	case 0x8e:
 		return i + 1 < n && (bytes[i + 1] >> 3 & 7) == 2 ? INSN_LOADS_SS : INSN_PLAIN;
+	case 0x06:
+	case 0x0e:
+	case 0x16:
+	case 0x1e:
+		return wide ? INSN_PUSH_SEG : INSN_PLAIN;
 	case 0x17:
 		return bits == 64 ? INSN_PLAIN : INSN_LOADS_SS;
 	case 0x0f:
 		*len = i + 2;
-		return two_bytes(bytes + i + 1, n - i - 1, bits, rep);
+		return two_bytes(bytes + i + 1, n - i - 1, bits, rep, wide);
 	default:
 		return INSN_PLAIN;
 	}

@@ -152,6 +152,7 @@ static bool left_to_user(struct vcpu *v)
 	switch (v->insn) {
 	case INSN_INT:
 	case INSN_LOADS_SS:
+	case INSN_PUSH_SEG:
 	case INSN_ABSENT:
 		return true;
 	case INSN_X87:
@@ -258,6 +259,7 @@ bool step_prepare(struct vcpu *v, enum after *after)
 	v->over = dr != DR_NONE && end_of(v, bits, len, &la);
 	arm_tf(v, rflags, v->guest_tf || !v->over);
 	arm_dr(v, v->over ? dr : DR_NONE, v->over ? la : 0);
+	v->if_before = rflags & X86_EFLAGS_IF;
 	v->stats->steps++;
 	return true;
 }
@@ -271,7 +273,8 @@ enum after step_retire(struct vcpu *v)
 	v->run.insns++;
 	if (v->insn == INSN_BRANCH)
 		v->run.branches++;
-	v->shadow = interruptibility & GUEST_INTR_STATE_STI;
+	/* Not from the VMCS: whether the field still shows it after a #DB differs. */
+	v->shadow = v->insn == INSN_STI && !v->if_before && (rflags & X86_EFLAGS_IF) ? GUEST_INTR_STATE_STI : 0;
 	if (interruptibility & (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS))
 		vmwrite(v, GUEST_INTERRUPTIBILITY_INFO, interruptibility & GUEST_INTR_STATE_NMI);
 	if (v->insn == INSN_LOADS_FLAGS || v->insn == INSN_SYSCALL)

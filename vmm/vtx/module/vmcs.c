@@ -196,6 +196,9 @@ void vmcs_load_host(struct vcpu *v)
 	vmwrite(v, HOST_RIP, (unsigned long)vmdbg_exit_here);
 }
 
+/* Running freely: our debug registers, hidden breakpoints, and machine checks, which are the host's. */
+#define FREE_EXCEPTIONS ((u32)(BIT(X86_TRAP_DB) | BIT(X86_TRAP_BP) | BIT(X86_TRAP_MC)))
+
 static void load_controls(struct vcpu *v)
 {
 	const struct vmdbg_regs *r = v->regs;
@@ -212,7 +215,7 @@ static void load_controls(struct vcpu *v)
 	vmwrite(v, VM_EXIT_CONTROLS, vmx_caps.exit);
 	vmwrite(v, VM_ENTRY_CONTROLS, vmx_caps.entry | (r->efer & EFER_LMA ? VM_ENTRY_IA32E_MODE : 0));
 	/* Stepping tells of every exception before it is delivered; running freely only of those that are ours. */
-	vmwrite(v, EXCEPTION_BITMAP, v->step ? ~0u : (u32)(BIT(X86_TRAP_DB) | BIT(X86_TRAP_MC)));
+	vmwrite(v, EXCEPTION_BITMAP, v->step ? ~0u : FREE_EXCEPTIONS);
 	vmwrite(v, PAGE_FAULT_ERROR_CODE_MASK, 0);
 	vmwrite(v, PAGE_FAULT_ERROR_CODE_MATCH, 0);
 	vmwrite(v, CR3_TARGET_COUNT, 0);

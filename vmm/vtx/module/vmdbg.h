@@ -123,8 +123,9 @@ struct vcpu {
 	u64 insn_rip, insn_next; /* insn_next: where the execution breakpoint stands, when over is set */
 	bool over;
 	bool armed_tf;
-	u32 armed_dr; /* number of the debug register with our breakpoint; 4: none */
-	u64 hw_dr7;   /* as in the VMCS */
+	bool if_before; /* RFLAGS.IF before the instruction */
+	u32 armed_dr;   /* number of the debug register with our breakpoint; 4: none */
+	u64 hw_dr7;     /* as in the VMCS */
 	u32 hw_timer;
 	u64 code_la; /* page whose bytes are at code; ~0: none */
 	const u8 *code;

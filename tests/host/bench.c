@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What exits cost, in ticks of the host's TSC. In Bochs a tick is an instruction of the host, those that VM entry and exit
+ * take in hardware not counted: so these are path lengths, of which docs/vtx.md argues. */
+#include "tests/host/vm.h"
+
+#include <stdio.h>
+
+#define ROUNDS 200
+
+static u64 now(void)
+{
+	u32 lo, hi;
+
+	asm volatile("rdtsc" : "=a"(lo), "=d"(hi));
+	return (u64)hi << 32 | lo;
+}
+
+static void figure(const char *name, u64 ticks, u64 rounds)
+{
+	printf("= %-62s %8llu ticks\n", name, (unsigned long long)(ticks / rounds));
+}
+
+CODE(tsc, ".code64\n 1: rdtsc\n jmp 1b\n");
+CODE(out, ".code64\n 1: out %al, $0x80\n jmp 1b\n");
+CODE(cpuid, ".code64\n 1: xor %eax, %eax\n xor %ecx, %ecx\n cpuid\n jmp 1b\n");
+CODE(store, ".code64\n 1: mov %eax, 0x50000\n jmp 1b\n");
+CODE(plain, ".code64\n 1: inc %rax\n jmp 1b\n");
+CODE(iret, ".code64\n iretq\n");
+CODE(spin, ".code64\n 1: jmp 1b\n");
+
+static void tsc_in_kernel(void)
+{
+	struct vm vm;
+
+	vm_open(&vm, VM_LONG, tsc, tsc_end);
+	for (unsigned n = 0; n < 4; n++) {
+		vm.run->nr_tsc = 0;
+		vm_run(&vm, VMDBG_RUN_TSC_HERE);
+	}
+	figure("RDTSC answered in the kernel, into the ring", vm.stats->reason[16].cycles, vm.stats->reason[16].count);
+	vm_close(&vm);
+}
+
+static void tsc_to_user(void)
+{
+	struct vm vm;
+
+	vm_open(&vm, VM_LONG, tsc, tsc_end);
+	for (unsigned n = 0; n < ROUNDS; n++) {
+		vm_run(&vm, 0);
+		vm_skip(&vm);
+	}
+	figure("RDTSC answered in user space", vm.stats->reason[16].cycles, vm.stats->reason[16].count);
+	vm_close(&vm);
+}
+
+static void port_out(void)
+{
+	struct vm vm;
+
+	vm_open(&vm, VM_LONG, out, out_end);
+	for (unsigned n = 0; n < ROUNDS; n++) {
+		vm_run(&vm, 0);
+		vm_skip(&vm);
+	}
+	figure("OUT answered in user space", vm.stats->reason[30].cycles, vm.stats->reason[30].count);
+	vm_close(&vm);
+}
+
+static void watch_hit(void)
+{
+	struct vm vm;
+	u64 begin;
+
+	vm_open(&vm, VM_LONG, store, store_end);
+	vm_access(&vm, VM_DATA, 1, VMDBG_R | VMDBG_X, NULL);
+	vm_run(&vm, 0);
+	begin = now();
+	for (unsigned n = 0; n < ROUNDS; n++) {
+		vm.run->nr_open = 1;
+		vm.run->open_gfn[0] = VM_DATA >> 12;
+		vm_step(&vm, 1);
+		vm_run(&vm, 0);
+	}
+	figure("EPT violation on a watched page, stepped over with it open", now() - begin, ROUNDS);
+	vm_close(&vm);
+}
+
+static void injection(void)
+{
+	struct vm vm;
+	u64 begin, ticks = 0;
+
+	vm_open(&vm, VM_LONG, spin, spin_end);
+	vm_gate(&vm, 0x40, VM_CODE + 0x100);
+	memcpy(vm.ram + VM_CODE + 0x100, iret, (size_t)(iret_end - iret));
+	vm.regs->rflags |= 0x200;
+	for (unsigned n = 0; n < ROUNDS; n++) {
+		vm.run->inject_info = 0x80000040;
+		begin = now();
+		vm_run(&vm, VMDBG_RUN_STEP | VMDBG_RUN_DELIVER);
+		ticks += now() - begin;
+		vm.run->inject_info = 0;
+		vm_step(&vm, 1);
+	}
+	figure("an interrupt delivered, stopped before its handler", ticks, ROUNDS);
+	vm_close(&vm);
+}
+
+static void cpuid_in_kernel(void)
+{
+	struct vmdbg_cpuid_entry e = {.eax = 1};
+	struct vmdbg_cpuid table = {.size = sizeof(table), .count = 1, .entries = (u64)(uintptr_t)&e};
+	struct vm vm;
+
+	vm_open(&vm, VM_LONG, cpuid, cpuid_end);
+	vm_cpuid(&vm, &table);
+	vm_step(&vm, 4 * ROUNDS);
+	figure("CPUID answered in the kernel", vm.stats->reason[10].cycles, vm.stats->reason[10].count);
+	vm_close(&vm);
+}
+
+static void step_cost(void)
+{
+	struct vm vm;
+	u64 begin;
+
+	vm_open(&vm, VM_LONG, plain, plain_end);
+	vm_step(&vm, 100);
+	begin = now();
+	vm_step(&vm, 50 * ROUNDS);
+	figure("an instruction stepped and counted", now() - begin, 50 * ROUNDS);
+	vm_close(&vm);
+}
+
+static void host_interrupt(void)
+{
+	struct vm vm;
+	unsigned count;
+
+	vm_open(&vm, VM_LONG, spin, spin_end);
+	vm.regs->rflags |= 0x200;
+	for (unsigned n = 0; n < 3; n++)
+		vm_run_once(&vm, 0);
+	count = vm.stats->reason[1].count;
+	if (count)
+		figure("an interrupt of the host, its handler included", vm.stats->reason[1].cycles, count);
+	vm_close(&vm);
+}
+
+int main(void)
+{
+	tsc_in_kernel();
+	tsc_to_user();
+	port_out();
+	cpuid_in_kernel();
+	watch_hit();
+	injection();
+	step_cost();
+	host_interrupt();
+	return 0;
+}

@@ -1,0 +1,378 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The VT-x module and engine, tested for real: Debian's cloud kernel boots in Bochs, which has VT-x, loads vmdbg.ko and
+runs the batch of tests in one go; traces recorded there are replayed on soft here. `make check-vtx` calls this."""
+import argparse
+import base64
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+BUILD = os.environ.get("BUILD", "build")
+HOSTDIR = os.path.abspath(os.environ.get("HOSTDIR", os.path.join(BUILD, "host")))
+VMDBG = os.path.abspath(os.environ.get("VMDBG", "./vmdbg"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+MEMORY = 512
+# Bochs 2.7 tells sizes for XSAVES and XSAVEC that Linux takes for broken, and would then do without XSAVE.
+CMDLINE = ("quiet cryptomgr.notests random.trust_cpu=on no_timer_check tsc=reliable nokaslr mitigations=off "
+           "clearcpuid=321,323 panic=-1 slub_debug=FZPU page_poison=1 debug_boot_weak_hash")
+SAFE = ["plain64", "hello32", "hello64", "pm32", "paging64", "cpu64", "fpu64", "int64"]
+BOCHSRC = """\
+cpu: model=corei7_skylake_x, count=1, ips=100000000, reset_on_triple_fault=0
+memory: guest={memory}, host={memory}
+romimage: file=/usr/share/bochs/BIOS-bochs-latest
+vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
+ata0: enabled=1
+ata0-master: type=disk, path={disk}, mode=flat
+boot: disk
+display_library: rfb, options="timeout=0"
+sound: driver=dummy
+plugin_ctrl: es1370=0, sb16=0, speaker=0, gameport=0, e1000=0, ne2k=0, usb_uhci=0
+com1: enabled=1, mode=file, dev={serial}
+clock: sync=none
+port_e9_hack: enabled=1
+log: {log}
+panic: action=fatal
+error: action=report
+info: action=ignore
+"""
+
+
+def fail(text):
+    print(f"not ok {text}")
+    sys.exit(1)
+
+
+def run(*argv, **kw):
+    return subprocess.run(argv, check=True, **kw)
+
+
+def kernel():
+    """Debian's cloud kernel, and that the module was built for it."""
+    folder = os.path.join(BUILD, "debian")
+    got = subprocess.run(["sh", "tests/replay/debian-kernel.sh", folder], stdout=subprocess.PIPE, text=True)
+    if got.returncode:
+        fail(f"Debian's kernel: {got.stdout.strip()}")
+    path = os.path.join(folder, "vmlinuz")
+    with open(path, "rb") as f:
+        image = f.read()
+    at = int.from_bytes(image[0x20e:0x210], "little") + 0x200
+    version = image[at:at + 80].split(b" ")[0].decode()
+    with open(os.path.join(HOSTDIR, "vmdbg.ko"), "rb") as f:
+        magic = re.search(rb"vermagic=([^\0]*)", f.read())
+    info = magic[1].decode() if magic else ""
+    if not info.startswith(version + " "):
+        fail(f"{path} is {version}, vmdbg.ko was built for {info.split()[0] if info else 'nothing'}: "
+             f"remove {folder} and {HOSTDIR}")
+    return path
+
+
+class Root:
+    """The files of the initramfs."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        shutil.rmtree(folder, ignore_errors=True)
+        for name in ("bin", "proc", "sys", "dev", "tmp", "lib64", "guest", "trace"):
+            os.makedirs(os.path.join(folder, name))
+
+    def put(self, source, name, strip=False):
+        to = os.path.join(self.folder, name)
+        os.makedirs(os.path.dirname(to), exist_ok=True)
+        if strip:
+            run("strip", "-g", "-o", to, source)
+        else:
+            shutil.copy(source, to)
+        os.chmod(to, 0o755)
+
+    def program(self, source, name):
+        self.put(source, name, strip=True)
+        text = subprocess.run(["ldd", source], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+        for lib in re.findall(r"(?:=> )?(/\S+) \(0x", text):
+            self.put(os.path.realpath(lib), lib.lstrip("/") if lib.startswith("/lib64") else
+                     "lib64/" + os.path.basename(lib))
+
+    def write(self, name, text):
+        with open(os.path.join(self.folder, name), "w", encoding="utf-8") as f:
+            f.write(text)
+        os.chmod(os.path.join(self.folder, name), 0o755)
+
+    def pack(self, to):
+        names = subprocess.run(["find", ".", "-mindepth", "1"], cwd=self.folder, stdout=subprocess.PIPE, check=True)
+        with open(to, "wb") as f:
+            run("cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0", cwd=self.folder,
+                input=b"\n".join(sorted(names.stdout.split())) + b"\n", stdout=f)
+
+
+INIT = """\
+#!/bin/busybox sh
+/bin/busybox --install -s /bin
+export PATH=/bin LD_LIBRARY_PATH=/lib64
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mount -t tmpfs tmp /tmp
+say() { echo "$@" | e9; }
+# t SECONDS NAME COMMAND...: its lines, and one of its own if it fails without one or takes too long.
+t() {
+	limit=$1 name=$2
+	shift 2
+	{ timeout -s KILL $limit "$@" 2>&1 </dev/null; echo $? >/tmp/status; } | tee /tmp/out | e9
+	status=$(cat /tmp/status)
+	[ $status = 0 ] || grep -q '^not ok' /tmp/out || say "not ok $name: exit status $status"
+}
+# give FILE NAME: out of the machine.
+give() {
+	say "@begin $2"
+	base64 $1 | e9
+	say "@end $2"
+}
+# record NAME GUEST OPTIONS...: on vtx; the trace is given out. Left through isa-debug-exit with 33, or cut by --until.
+record() {
+	name=$1 guest=$2
+	shift 2
+	timeout -s KILL 100 vmdbg record --engine vtx --serial file:/tmp/$name.txt -o /tmp/$name.vmt "$@" /guest/$guest \\
+		>/tmp/out 2>&1 </dev/null
+	status=$?
+	case $status in
+	0|33) say "ok record $name on vtx" ;;
+	*) e9 </tmp/out; say "not ok record $name on vtx: exit status $status" ;;
+	esac
+	give /tmp/$name.vmt $name.vmt
+}
+# replay NAME TRACE: on vtx.
+replay() {
+	timeout -s KILL 100 vmdbg replay --engine vtx --serial null $2 >/tmp/out 2>&1 </dev/null
+	status=$?
+	[ $status = 0 ] && say "ok replay $1 on vtx" || { sed 's/^/# /' /tmp/out | e9; say "not ok replay $1 on vtx: exit status $status"; }
+}
+@TESTS@
+dmesg | grep -E 'BUG|Oops|WARNING|general protection|unable to handle|vmdbg.*(fail|warn)|INFO: task|slub|Poison' >/tmp/bad
+if [ -s /tmp/bad ]; then dmesg | tail -n 60 | sed 's/^/# /' | e9; say "not ok the kernel's log is clean"
+else say "ok the kernel's log is clean"; fi
+say "@done"
+e9 quit
+"""
+
+
+class Bochs:
+    """One boot. Lines of the guest's port E9 go to @line as they come."""
+
+    def __init__(self, name, cmdline=CMDLINE):
+        self.folder = os.path.join(HOSTDIR, name)
+        os.makedirs(self.folder, exist_ok=True)
+        self.cmdline = cmdline
+        self.done = False
+        self.files = {}
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def boot(self, root, seconds, line):
+        disk, initrd = self.path("disk.img"), self.path("initrd")
+        root.pack(initrd)
+        run(os.path.join(HOSTDIR, "image"), disk, os.path.join(HOSTDIR, "boot.bin"), kernel(), initrd, str(MEMORY),
+            self.cmdline)
+        for lock in glob.glob(disk + "*.lock"):
+            os.unlink(lock)
+        with open(self.path("bochsrc"), "w", encoding="utf-8") as f:
+            f.write(BOCHSRC.format(memory=MEMORY, disk=disk, serial=self.path("serial.txt"), log=self.path("bochs.log")))
+        child = subprocess.Popen(["timeout", "-s", "KILL", str(seconds), "bochs", "-q", "-f", self.path("bochsrc")],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        child.stdin.write(b"c\n")
+        child.stdin.close()
+        name, body = None, []
+        with open(self.path("out.txt"), "wb") as log:
+            for raw in child.stdout:
+                log.write(raw)
+                text = re.sub(r"^<bochs:\d+> (c\n?)?", "", raw.decode("utf-8", "replace")).rstrip("\r\n")
+                if text.startswith("@begin "):
+                    name, body = text[7:], []
+                elif text.startswith("@end "):
+                    self.keep(name, body)
+                    name = None
+                elif name is not None:
+                    body.append(text)
+                elif text == "@done":
+                    self.done = True
+                elif not text.startswith("(0).["):  # Bochs' debugger stops at a triple fault, and goes on
+                    line(text)
+        child.stdout.close()
+        child.wait()
+        os.unlink(disk)
+
+    def keep(self, name, body):
+        path = self.path(os.path.basename(name))
+        try:
+            with open(path, "wb") as f:
+                f.write(base64.b64decode("".join(body)))
+            self.files[name] = path
+        except ValueError:
+            pass
+
+
+class Results:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.figures = []
+        self.notes = []
+        self.failures = []
+
+    def line(self, text):
+        match = re.match(r"(ok|not ok|skip) (.*)", text)
+        if text.startswith("#"):
+            self.notes.append(text)
+            return
+        if text.startswith("= "):
+            self.figures.append(text[2:])
+            return
+        if not match:
+            return
+        if match[1] == "ok":
+            self.passed += 1
+        elif match[1] == "skip":
+            self.skipped += 1
+        else:
+            self.failed += 1
+            self.failures.append(match[2])
+            for note in self.notes[-40:]:
+                print(note)
+        self.notes = []
+        print(f"{match[1]:7}{match[2]}", flush=True)
+
+    def case(self, good, name, why=""):
+        for text in str(why).splitlines() if not good else []:
+            self.line("# " + text)
+        self.line(("ok " if good else "not ok ") + name)
+
+    def finish(self, seconds):
+        if self.figures:
+            print("\n" + "\n".join(self.figures))
+        print(f"\nvtx: {self.passed} passed, {self.failed} failed, {self.skipped} skipped, in {seconds:.0f} s")
+        return 1 if self.failed or not self.passed else 0
+
+
+def base_root(name, programs=("abi", "lockstep", "fuzz", "bench")):
+    root = Root(os.path.join(HOSTDIR, name))
+    busybox = shutil.which("busybox")
+    if not busybox:
+        fail("no busybox here")
+    root.put(busybox, "bin/busybox")
+    root.put(os.path.join(HOSTDIR, "bin", "e9"), "bin/e9")
+    root.put(os.path.join(HOSTDIR, "vmdbg.ko"), "vmdbg.ko")
+    root.program(VMDBG, "bin/vmdbg")
+    for program in programs:
+        root.program(os.path.join(HOSTDIR, "bin", program), "bin/" + program)
+    for path in glob.glob(os.path.join(BUILD, "guest", "*.elf")) + glob.glob(os.path.join(HOSTDIR, "guest", "*.elf")):
+        root.put(path, "guest/" + os.path.basename(path)[:-4], strip=True)
+    return root
+
+
+def record_soft(root, name, guest, *options):
+    """A trace of soft's for the replays on vtx."""
+    path = os.path.join(HOSTDIR, f"soft-{name}.vmt")
+    subprocess.run([VMDBG, "record", "--engine", "soft", "--serial", "null", "-o", path, *options, guest],
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    root.put(path, f"trace/{name}.vmt")
+
+
+def guest_path(name):
+    for folder in (os.path.join(HOSTDIR, "guest"), os.path.join(BUILD, "guest")):
+        path = os.path.join(folder, name + ".elf")
+        if os.path.exists(path):
+            return path
+    fail(f"no guest {name}")
+
+
+# The guests that are recorded on one engine and replayed on the other.
+TRACED = {
+    "mix64": (),
+    "real16": (),
+    "int64": (),
+    "pm32": (),
+    "irq64": ("--until", "insns:150000"),
+}
+
+
+def batch():
+    tests = ["insmod /vmdbg.ko 2>/tmp/out && say 'ok vmdbg.ko loads' || say 'not ok vmdbg.ko loads'",
+             "t 20 abi abi", "t 10 doctor sh -c 'vmdbg doctor | grep -q \"vtx *yes\" && echo ok doctor finds vtx'"]
+    for name in SAFE + ["real16", "mix64"]:
+        tests.append(f"t 60 {name} lockstep /guest/{name} 2000")
+    for name, limit in (("irq64", 100000), ("bad_mmio64", 60000), ("bad_jump64", 20000), ("bad_out64", 20000),
+                        ("bad_in64", 20000), ("bad_triple64", 100000), ("bad_tables64", 100000)):
+        tests.append(f"t 60 {name} lockstep /guest/{name} 2000 {limit}")
+    for name in ("mix64", "int64", "pm32"):
+        tests.append(f"t 60 watch lockstep --watch /guest/{name} 40")
+    for name, options in TRACED.items():
+        tests.append(f"record {name} {name} {' '.join(options)}")
+        tests.append(f"replay {name}-of-soft /trace/{name}.vmt")
+    tests.append("replay mix64-of-vtx /tmp/mix64.vmt")
+    tests.append("t 40 fuzz fuzz 20000")
+    tests.append("t 30 bench bench")
+    tests.append("rmmod vmdbg && say 'ok vmdbg.ko unloads' || say 'not ok vmdbg.ko unloads'")
+    return "\n".join(tests)
+
+
+def check():
+    begin = time.monotonic()
+    results = Results()
+    root = base_root("root")
+    for name, options in TRACED.items():
+        record_soft(root, name, guest_path(name), *options)
+    root.write("init", INIT.replace("@TESTS@", batch()))
+    bochs = Bochs("run")
+    bochs.boot(root, 600, results.line)
+    results.case(bochs.done, "the batch ran to its end", f"see {bochs.path('out.txt')} and {bochs.path('bochs.log')}")
+    for name in TRACED:
+        path = bochs.files.get(name + ".vmt")
+        if not path:
+            results.case(False, f"replay {name}, recorded on vtx, on soft here", "the trace did not come out")
+            continue
+        got = subprocess.run([VMDBG, "replay", "--engine", "soft", "--serial", "null", path], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True)
+        results.case(got.returncode == 0, f"replay {name}, recorded on vtx, on soft here", got.stdout)
+    return results.finish(time.monotonic() - begin)
+
+
+def linux():
+    """Debian's kernel as the guest on vtx, for some minutes; what it said is what counts."""
+    begin = time.monotonic()
+    results = Results()
+    root = base_root("root-linux", ("lockstep",))
+    root.put(kernel(), "guest/vmlinuz")
+    root.write("init", INIT.replace("@TESTS@", """\
+insmod /vmdbg.ko
+timeout -s INT 600 vmdbg record --engine vtx --memory 64M --serial file:/tmp/linux.txt -o /tmp/linux.vmt \\
+	--until pattern:'Memory: ' --append 'console=ttyS0 earlyprintk=serial' /guest/vmlinuz >/tmp/out 2>&1 </dev/null
+tail -n 3 /tmp/out | sed 's/^/# /' | e9
+grep -q 'Linux version' /tmp/linux.txt && say 'ok the guest kernel said its version' || say 'not ok the guest kernel said its version'
+give /tmp/linux.txt linux.txt
+give /tmp/linux.vmt linux.vmt"""))
+    bochs = Bochs("run-linux")
+    bochs.boot(root, 1200, results.line)
+    results.case(bochs.done, "the run came to its end")
+    for name in ("linux.vmt", "linux.vmt.partial"):
+        if name in bochs.files:
+            got = subprocess.run([VMDBG, "replay", "--engine", "soft", "--serial", "null", bochs.files[name]],
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            results.case(got.returncode == 0, "what was recorded replays on soft here", got.stdout)
+    if "linux.txt" in bochs.files:
+        with open(bochs.files["linux.txt"], encoding="utf-8", errors="replace") as f:
+            print("".join("    " + text for text in f.readlines()[:12]))
+    return results.finish(time.monotonic() - begin)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--linux", action="store_true")
+    args = parser.parse_args()
+    sys.exit(linux() if args.linux else check())
+
+
+if __name__ == "__main__":
+    main()
