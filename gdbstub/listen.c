@@ -64,7 +64,7 @@ static int split(const char *address, char host[200], char port[16])
 		len -= 2;
 	}
 	if (len >= 200 || strlen(number) >= 16 || !*number || strspn(number, "0123456789") != strlen(number) ||
-	    strtoul(number, NULL, 10) > 65535)
+	    strtoull(number, NULL, 10) > 65535)
 		return -EINVAL;
 	memcpy(host, address, len);
 	host[len] = 0;

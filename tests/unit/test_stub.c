@@ -1015,7 +1015,8 @@ END_TEST
 
 START_TEST(server_addresses)
 {
-	static const char *const bad[] = {"", "host:", "1.2.3.4:99999999999999999", "a:b", "127.0.0.1:12x"};
+	static const char *const bad[] = {"",    "host:",         "1.2.3.4:99999999999999999",
+					  "a:b", "127.0.0.1:12x", "127.0.0.1:65536"};
 	static const char *const good[] = {"127.0.0.1:0", ":0", "0", "[127.0.0.1]:0", "localhost:0"};
 	struct error err;
 
