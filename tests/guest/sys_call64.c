@@ -287,12 +287,8 @@ static void returns(void)
 		for (unsigned compat = 0; compat < 2; compat++)
 			for (unsigned ss = 0; ss < 4; ss++) {
 				u64 cs = compat ? (0xf8ull + 8 * ring) | ring : (u64)RING_CS(ring);
-				bool allowed = !compat && ring < 3;
+				bool allowed = !compat && ring < 3 && ss == ring;
 				unsigned vector;
-
-				if (ss != ring && ss != 3)
-					continue;
-				allowed = allowed && ss == ring;
 
 				sp = ring_entry(ring, 0, 0, 0, 0).sp;
 				vector = iret(0, c_iretq, (u64)c_done, cs, 2, sp, ss);

@@ -195,6 +195,8 @@ static void timer(void)
 		bool good = wait_for(0x50, 1);
 		for (unsigned k = 0; k < 1000; k++)
 			open_briefly();
+		for (unsigned k = 0; k < 100000 && apic(TMCCT); k++)
+			;
 		if (table_case(&div, good && apic(TMCCT) == 0 && seen[0x50] == 1 && apic(TDCR) == divides[n]))
 			note(n, seen[0x50]);
 	}

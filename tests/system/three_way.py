@@ -187,9 +187,9 @@ def explanation(known, guest, claim):
     return next((text for head, text in known if full == head or fnmatch.fnmatchcase(full, head)), None)
 
 
-def word(claim):
+def word(claim, end):
     if claim is None:
-        return "not reached"
+        return "not reached" if end else "absent"
     if claim.verdict == "ok":
         return "ok"
     if claim.verdict == "skip":
@@ -205,7 +205,7 @@ def disagreements(results, under):
         for emulator in under:
             names.update(dict.fromkeys(by[emulator][0]))
         for name in names:
-            words = {e: word(by[e][0].get(name)) for e in under}
+            words = {e: word(by[e][0].get(name), by[e][1]) for e in under}
             if any(w not in ("ok", "absent") for w in words.values()):
                 found.append((guest, name, words))
     return found
