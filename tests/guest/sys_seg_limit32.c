@@ -311,9 +311,11 @@ static void push_segments(void)
 {
 	u32 below = 0, size;
 
-	asm volatile("mov %%esp, %1; push $0x5a5a5a5a; add $4, %%esp; push %%ds; sub %%esp, %1; pop %0" : "=&r"(below), "=&r"(size));
+	asm volatile("mov %%esp, %1; push $0x5a5a5a5a; add $4, %%esp; push %%ds; sub %%esp, %1; pop %0"
+		     : "=&r"(below), "=&r"(size));
 	claim("PUSH DS leaves the upper word of its slot", below == (0x5a5a0000 | SEL_KDATA) && size == 4);
-	asm volatile("mov %%esp, %1; push $0x5a5a5a5a; add $4, %%esp; push %%fs; sub %%esp, %1; pop %0" : "=&r"(below), "=&r"(size));
+	asm volatile("mov %%esp, %1; push $0x5a5a5a5a; add $4, %%esp; push %%fs; sub %%esp, %1; pop %0"
+		     : "=&r"(below), "=&r"(size));
 	claim("PUSH FS too", below == 0x5a5a0000 && size == 4);
 	asm volatile("mov %%esp, %1; pushw %%ds; sub %%esp, %1; popw %w0" : "=&r"(below), "=&r"(size));
 	claim("16-bit PUSH DS", (u16)below == SEL_KDATA && size == 2);

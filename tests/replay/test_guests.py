@@ -25,6 +25,7 @@ BAD = {
     "bad_triple64": ([], {4}),
     "bad_loop64": (["--until", f"insns:{INSNS}"], {0}),
     "bad_halt64": ([], {0}),
+    "bad_faults64": ([], {0}),
     "bad_in64": (["--until", f"insns:{INSNS}"], {33, 0, 4}),
     "bad_out64": (["--until", f"insns:{INSNS}"], {0, 4, *range(1, 256, 2)}),
     "bad_mmio64": (["--until", f"insns:{INSNS}"], {33, 0, 4, 35}),

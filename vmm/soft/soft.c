@@ -17,6 +17,10 @@
 
 #define SHADOW (BLOCK_STI | BLOCK_MOV_SS)
 
+/* Exceptions in a row without an instruction between them, after which the guest is taken to go round in them for ever: only
+ * an interrupt can get it out, so time may pass as in HLT. */
+#define MAX_FAULTS (1u << 24)
+
 /* What cpu->cur points to outside of blocks. */
 static const struct insn between = {.fn = op_nop, .seg = SEG_DS, .base = GPR_NONE, .index = GPR_NONE};
 
@@ -229,6 +233,8 @@ static enum exit_reason soft_run(struct vcpu *vcpu, u64 until)
 		unwind(cpu);
 		soft_deliver_exception(cpu);
 		cpu->delivery = vcpu->regs.activity != ACTIVITY_SHUTDOWN;
+		if (unlikely(vcpu_deliveries(vcpu) >= MAX_FAULTS) && cpu->delivery)
+			vcpu->regs.activity = ACTIVITY_HLT;
 	}
 	whole_flags(cpu);
 	return reason;
