@@ -146,12 +146,21 @@ static void difference(struct session *s, struct diff_case *c, struct seen *seen
 	fflush(stdout);
 }
 
-/* A sequence that runs into memory which the host process happens to have and the test's guest hasn't. */
-static bool hits_host_memory(const struct diff_result *soft)
+/* Sequences that say nothing: they don't end, or run into memory which the host process happens to have and the test's
+ * guest hasn't, or have happened to write over their code, so that another instruction faulted than exceptions.c knows. */
+static bool not_comparable(struct session *s, const struct diff_case *c, const struct diff_result *native,
+			   const struct diff_result *soft)
 {
 	unsigned char resident;
 
-	return soft->vector == X86_PF && !mincore((void *)(uintptr_t)(soft->cr2 & ~0xfffull), 4096, &resident);
+	if (native->vector == DIFF_HANG || soft->vector == DIFF_HANG)
+		return true;
+	if (soft->vector == X86_PF && !mincore((void *)(uintptr_t)(soft->cr2 & ~0xfffull), 4096, &resident))
+		return true;
+	for (unsigned n = 0; n < c->count; n++)
+		if (c->insn[n].modifies >= 0)
+			return false;
+	return interp_changed_code(s->d.interp, c);
 }
 
 static void run_batch(struct session *s, struct diff_case *cases, struct seen *seen, u64 block, unsigned first)
@@ -168,7 +177,7 @@ static void run_batch(struct session *s, struct diff_case *cases, struct seen *s
 		t.faults += soft.vector != X86_BP;
 		if (!d->native || (native[i].vector != DIFF_HANG && diff_equal(&cases[i], &native[i], &soft))) {
 			cover_case(s->cov, &cases[i], &soft);
-		} else if (native[i].vector == DIFF_HANG || soft.vector == DIFF_HANG || hits_host_memory(&soft)) {
+		} else if (not_comparable(s, &cases[i], &native[i], &soft)) {
 			t.hangs++;
 		} else {
 			t.different++;

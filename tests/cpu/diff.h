@@ -228,6 +228,8 @@ void interp_set_data(struct interp *in, const u8 *data);
 void interp_free(struct interp *in);
 void interp_run(struct interp *in, const struct diff_case *c, struct diff_result *result);
 const u8 *interp_data(struct interp *in);
+/* The last case wrote over its own code. */
+bool interp_changed_code(struct interp *in, const struct diff_case *c);
 
 /* exceptions.c */
 /* Wipes from the data pages (at @data) what the case's last instruction leaves open there. */

@@ -268,14 +268,22 @@ static bool fault_order_free(const struct diff_case *c, const struct diff_result
 	case ZYDIS_MNEMONIC_POPA:
 	case ZYDIS_MNEMONIC_POPAD:
 		return true;
-	/* Far transfers: selector, stack, frame or target first? Near CALL: the stack, or a target not canonical? */
+	/* Far transfers: selector, stack, frame or target first? Near CALL: the stack, or a target not canonical? CALL to
+	 * beyond a limit has written its frame. */
 	case ZYDIS_MNEMONIC_CALL:
-	case ZYDIS_MNEMONIC_JMP:
-	case ZYDIS_MNEMONIC_RET:
 	case ZYDIS_MNEMONIC_IRET:
 	case ZYDIS_MNEMONIC_IRETD:
 	case ZYDIS_MNEMONIC_IRETQ:
 		return true;
+	case ZYDIS_MNEMONIC_LDS: /* offset and selector are two operands: a page of the first or the limit of both? */
+	case ZYDIS_MNEMONIC_LES:
+	case ZYDIS_MNEMONIC_LSS:
+	case ZYDIS_MNEMONIC_LFS:
+	case ZYDIS_MNEMONIC_LGS:
+		return a->vector == X86_PF && (b->vector == X86_GP || b->vector == X86_SS);
+	case ZYDIS_MNEMONIC_JMP:
+	case ZYDIS_MNEMONIC_RET:
+		return a->vector != b->vector || a->vector == X86_PF;
 	case ZYDIS_MNEMONIC_MASKMOVQ: /* MMX state is entered before the fault */
 		return a->vector == b->vector;
 	case ZYDIS_MNEMONIC_CVTPS2PI:

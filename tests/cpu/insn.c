@@ -688,9 +688,9 @@ bool insn_make(struct making *mk, struct diff_insn *insn, unsigned number)
 	u8 prefix[24];
 	ZyanStatus status;
 
-	if (!b.f || (mk->c->bits == 64 ? b.f->only32 : b.f->only64) ? !rng_percent(mk->rng, 5) : false)
+	if (!b.f || (mk->c->bits == 64 && b.f->map == 0 && (b.f->op & 0xf0) == 0x40)) /* REX */
 		return false;
-	if (!b.f)
+	if ((mk->c->bits == 64 ? b.f->only32 : b.f->only64) && !rng_percent(mk->rng, 5))
 		return false;
 	b.shape = shape_of(b.f);
 	n = choose_prefixes(&b, prefix);

@@ -301,6 +301,11 @@ void interp_run(struct interp *in, const struct diff_case *c, struct diff_result
 	result->memory = XXH3_64bits(interp_data(in), DIFF_DATA_SIZE);
 }
 
+bool interp_changed_code(struct interp *in, const struct diff_case *c)
+{
+	return memcmp(ram(in, P_CODE + (diff_code_base(c) + c->in.rip - DIFF_CODE)), c->code, c->code_len);
+}
+
 const u8 *interp_data(struct interp *in)
 {
 	return ram(in, P_DATA);

@@ -18,9 +18,9 @@ static void undefined_at(const struct diff_case *c, u64 rip, u64 *flags, u16 *fs
 
 	*flags = c->undefined[n];
 	*fsw = c->undefined_fsw[n];
-	if (n < c->count || rip == c->start[n] || rip == c->start[n] + 1)
+	if (n < c->count ? !c->insn[c->count - 1].last : rip == c->start[n] || rip == c->start[n] + 1)
 		return;
-	while (n--) { /* somewhere else, from anywhere */
+	for (n = c->count; n--;) { /* somewhere else, or again in the sequence, from anywhere */
 		*flags |= c->undefined[n];
 		*fsw |= c->undefined_fsw[n];
 	}
