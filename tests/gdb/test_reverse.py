@@ -3,6 +3,8 @@
 """gdb's reverse-continue: to watchpoints, to a breakpoint hit many times, to both ends of the recording; reverse-next
 and its kin."""
 import os
+import random
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
@@ -128,6 +130,128 @@ def lines():
         case("finish: forward again", stop["frame"]["func"] == "count" and gdb.value("counter") == "49", str(stop))
 
 
+def all_hits(remote, packet, most=400):
+    """[(position, what the stop reply names)] of every stop up to the end of the history."""
+    seen = []
+    while len(seen) < most:
+        stop = stop_of(remote.ask(packet))
+        if "replaylog" in stop:
+            break
+        seen.append((remote.when(), {k: v for k, v in stop.items() if not re.match(r"\d\d|signal|thread", k)}))
+    return seen
+
+
+def both_ways():
+    """Breakpoints at random instructions, in handlers too, and at such as fault and run again: the same hits at the same
+    places backwards as forwards. Then watchpoints of random words: as many, in the other order, each an access earlier."""
+    for number, (name, memory) in enumerate((("gdb_step64", 4), ("irq64", 2), ("pm32", 8), ("paging64", 256))):
+        rng = random.Random(number)
+        with Server("replay", recorded_guest(name, memory=f"{memory}M")) as server:
+            remote = server.remote()
+            remote.seek("end")
+            end = int(remote.when().split("+")[0])
+            for _ in range(6):
+                remote.seek(rng.randrange(end))
+                remote.set(1, remote.reg("rip"))
+            for symbol in ("fault_at", "rep_at", "hook", "halt_at", "trap_handle"):
+                if symbol in symbols(guest(name)):
+                    remote.set(1, symbols(guest(name))[symbol])
+            remote.seek("start")
+            forward = all_hits(remote, "c", 3000)
+            there = remote.when()
+            if len(forward) == 3000:  # so many: from the last one back
+                forward.pop()
+            back = all_hits(remote, "bc", len(forward) + 2)
+            case(f"{name}: {len(forward)} breakpoint hits, the same backwards", back[::-1] == forward and forward,
+                 f"{len(back)} and {len(forward)}, up to {there}: " + different(back[::-1], forward))
+            watched(remote, name, rng, end)
+
+
+def different(a, b):
+    return next((f"{n}: {x} and {y}" for n, (x, y) in enumerate(zip(a, b)) if x != y), "one is shorter")
+
+
+def watched(remote, name, rng, end):
+    places = []
+    for _ in range(4):
+        remote.seek(rng.randrange(end))
+        places.append(remote.reg("rsp") - 8 * rng.randrange(1, 12) & 0xfffffffffffffff8)
+    fresh = [(rng.choice((2, 3, 4)), addr) for addr in dict.fromkeys(places)]
+    for kind, addr in fresh:
+        remote.set(kind, addr, 8)
+    remote.seek("start")
+    forward = [hit for _, hit in all_hits(remote, "c", 2000)]
+    if len(forward) == 2000:
+        forward.pop()
+    back = [hit for _, hit in all_hits(remote, "bc", len(forward) + 2)]
+    case(f"{name}: {len(forward)} hits with watchpoints too, the same backwards", back[::-1] == forward and forward,
+         f"{len(back)} and {len(forward)}: {different(back[::-1], forward)}")
+
+
+def handlers():
+    """With step-irqs off an interrupt's handler is run through, but what stands in it stops a step, either way."""
+    elf = guest("gdb_step64")
+    sym = symbols(elf)
+    with Server("replay", recorded_guest("gdb_step64", memory="4M")) as server:
+        remote = server.remote()
+        stub = sym["trap_stubs"] + 16 * 0x20
+
+        def inside():
+            return sym["hook"] <= remote.reg("rip") < sym["long_run"]
+
+        for kind, addr, length, name in ((1, sym["hook"], 1, "a breakpoint"), (2, sym["ticks"], 8, "a watchpoint")):
+            remote.seek("start")
+            remote.set(1, stub)
+            remote.ask("c")
+            remote.clear(1, stub)
+            remote.seek(remote.when().split("+")[0])
+            before = remote.when()
+            remote.set(kind, addr, length)
+            stop = stop_of(remote.ask("s"))
+            case(f"{name} in the handler stops a step over it", ("hwbreak" in stop or "watch" in stop)
+                 and inside(), f"{stop} {remote.reg('rip'):#x}")
+            remote.clear(kind, addr, length)
+            for _ in range(300):
+                if remote.reg("rip") == sym["step_interrupt"] + 9:
+                    break
+                remote.ask("s")
+            for _ in range(3):
+                remote.ask("s")
+            behind = remote.when()
+            remote.set(kind, addr, length)
+            stop = {}
+            for _ in range(6):
+                stop = stop_of(remote.ask("bs"))
+                if "hwbreak" in stop or "watch" in stop:
+                    break
+            case(f"{name} in the handler stops a step back over it", ("hwbreak" in stop or "watch" in stop) and inside(),
+                 f"{stop} {remote.reg('rip'):#x}, {before} to {behind}, at {remote.when()}")
+            remote.clear(kind, addr, length)
+        remote.close()
+        with_lines(server, elf)
+
+
+def with_lines(server, elf):
+    """gdb's next, which steps and steps, in code that is interrupted all the time."""
+    with Mi(server, elf) as gdb:
+        gdb.cli("monitor seek start")
+        gdb.cli("maintenance flush register-cache")
+        gdb.command("-break-insert -t long_run")
+        gdb.resume("-exec-continue")
+        gdb.resume("-exec-next")
+        lines = []
+        for _ in range(300):
+            frame = gdb.resume("-exec-next")["frame"]
+            lines.append((frame["func"], int(frame["line"])))
+        case("three hundred `next` stay in the function, whatever interrupts it", {f for f, _ in lines} == {"long_run"},
+             str(lines[-3:]))
+        back = []
+        for _ in range(300):
+            frame = gdb.resume("-exec-next --reverse")["frame"]
+            back.append((frame["func"], int(frame["line"])))
+        case("and so do three hundred reverse-next", {f for f, _ in back} == {"long_run"}, str(back[-3:]))
+
+
 def history_is_fixed():
     """What gdb would change it can't."""
     with Server("replay", trace()) as server, Mi(server, ELF) as gdb:
@@ -148,4 +272,4 @@ def history_is_fixed():
 
 if __name__ == "__main__":
     need_gdb("running backwards")
-    main(watchpoint, watch_to_the_beginning, many_hits, ends, lines, history_is_fixed)
+    main(watchpoint, watch_to_the_beginning, many_hits, ends, lines, both_ways, handlers, history_is_fixed)

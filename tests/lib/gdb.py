@@ -175,10 +175,15 @@ class Mi:
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                       env=gdb_environment(), text=True, errors="replace", bufsize=1)
         self.guard = threading.Timer(4 * HANG, self.child.kill)
+        self.guard.daemon = True
         self.guard.start()
-        for line in SETTINGS:
-            self.cli(line)
-        self.command(f"-target-select remote {server.address}")
+        try:
+            for line in SETTINGS:
+                self.cli(line)
+            self.command(f"-target-select remote {server.address}")
+        except GdbError:
+            self.close()
+            raise
 
     def close(self):
         self.guard.cancel()
