@@ -158,6 +158,7 @@ static int save_machine(struct checkpoints *c, struct checkpoint *cp)
 	cp->delivered_at = vcpu->delivered_at;
 	cp->delivered = vcpu->delivered;
 	cp->progress = m->progress;
+	memcpy(cp->tag, c->tag, sizeof(cp->tag));
 	cp->state_len = machine_state_size(m);
 	cp->state = malloc(cp->state_len);
 	if (!cp->state)
@@ -241,5 +242,6 @@ int checkpoint_restore(struct checkpoints *c, const struct checkpoint *cp)
 	vcpu->kick = false;
 	vcpu->probe.nr = 0;
 	m->progress = cp->progress;
+	memcpy(c->tag, cp->tag, sizeof(c->tag));
 	return ret;
 }

@@ -25,6 +25,7 @@ struct checkpoint {
 	u64 delivered_at; /* struct vcpu */
 	u32 delivered;
 	struct machine_progress progress;
+	u8 tag[4]; /* struct checkpoints */
 };
 
 struct checkpoints {
@@ -33,6 +34,7 @@ struct checkpoints {
 	struct checkpoint **list; /* by position */
 	size_t nr, cap;
 	u64 budget; /* bytes that all may take */
+	u8 tag[4];  /* the owner's state at the machine's present place, kept with each checkpoint (not in traces) */
 	u64 bytes;  /* taken, but for pages */
 };
 

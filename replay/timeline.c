@@ -30,10 +30,26 @@ static double host_seconds(void)
 
 /* --- the machine's listener --- */
 
+/* Linux says that it panics on its console; how far each port is in saying so belongs to the place. */
+static void watch_for_panic(struct timeline *tl, enum console_port port, const u8 *buf, size_t len)
+{
+	static const char words[] = "Kernel panic - not syncing";
+	u8 *said = &tl->points.tag[port];
+
+	for (size_t i = 0; i < len; i++) {
+		*said = buf[i] == words[*said] ? *said + 1 : buf[i] == words[0];
+		if (*said == sizeof(words) - 1) {
+			probe_event(timeline_vcpu(tl), TARGET_EVENT_PANIC, 0);
+			*said = 0;
+		}
+	}
+}
+
 static void on_console(void *ctx, enum console_port port, const u8 *buf, size_t len)
 {
 	struct timeline *tl = ctx;
 
+	watch_for_panic(tl, port, buf, len);
 	if (tl->listener.console && machine_position(tl->m) >= tl->furthest)
 		tl->listener.console(tl->listener.ctx, port, buf, len);
 }
