@@ -7,7 +7,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from gdb import Mi, Server, batch, case, guest, main, need_gdb, recorded_guest, symbols  # noqa: E402
+from gdb import GdbError, Mi, Server, batch, case, guest, main, need_gdb, recorded_guest, symbols  # noqa: E402
 from remote import stop_of  # noqa: E402
 from vmdbg import SLOW, run, scratch  # noqa: E402
 
@@ -159,18 +159,37 @@ def run_live():
 
 
 def writes():
-    """A live machine can be changed, at its present; its past can't."""
-    with Server("run", "-m", "8M", ELF) as server:
-        remote = server.remote()
-        remote.set(0, SYM["same"])
-        remote.ask("c")
-        reply = remote.ask(f"M{SYM['counter']:x},1:07")
-        print(f"# a write to a live machine's memory: {reply.decode()}")
-        case("a write is done, or refused", reply in (b"OK", b"E30"), reply.decode())
-        value = remote.memory(SYM["counter"], 1)
-        case("and its reply was true", value == (b"\x07" if reply == b"OK" else b"\x64"), str(value))
-        remote.ask("bs")
-        case("the past can't be changed", remote.ask(f"M{SYM['counter']:x},1:08") == b"E30")
+    """A live machine can be changed, at its present and not in its past; the change is part of the recording."""
+    trace = record("changed")
+    with Server("record", "-m", "8M", "-o", trace, ELF) as server:
+        with Mi(server, ELF) as gdb:
+            gdb.command("-break-insert reads")
+            gdb.resume("-exec-continue")
+            gdb.cli("set var read_me = 0x4321")
+            gdb.cli("set var $rdx = 77")
+            case("memory and registers are changed", gdb.number("read_me") == 0x4321 and gdb.number("$rdx") == 77)
+            gdb.resume("-exec-step-instruction --reverse")
+            case("a step back: before the change", gdb.number("read_me") == 0x1234 and gdb.number("$rdx") != 77,
+                 gdb.value("read_me"))
+            try:
+                gdb.cli("set var read_me = 5")
+                refused = False
+            except GdbError:
+                refused = True
+            case("the past can't be changed", refused and gdb.number("read_me") == 0x1234, gdb.value("read_me"))
+            gdb.command("-break-insert crosses")
+            stop = gdb.resume("-exec-continue")
+            if stop["frame"]["func"] == "reads":
+                stop = gdb.resume("-exec-continue")
+            case("the guest goes on with the changed value", gdb.number("sink") == 0x4321, gdb.value("sink"))
+            gdb.command("-break-delete")
+            gdb.resume("-exec-continue")
+            gdb.cli("kill")
+        server.wait(20 * SLOW)
+    replays("changed by the debugger", trace)
+    with Server("replay", trace) as server:
+        out = batch(server, ["break crosses", "continue", "print/x sink", "print/x read_me"], ELF)
+        case("the recording has the change", "$1 = 0x4321" in out and "$2 = 0x5678" in out, out[-300:])
 
 
 if __name__ == "__main__":

@@ -157,11 +157,11 @@ def both_ways():
                 if symbol in symbols(guest(name)):
                     remote.set(1, symbols(guest(name))[symbol])
             remote.seek("start")
-            forward = all_hits(remote, "c", 3000)
+            forward = all_hits(remote, "c", 1000)
             there = remote.when()
-            if len(forward) == 3000:  # so many: from the last one back
+            if len(forward) == 1000:  # so many: back from the last one
                 forward.pop()
-            back = all_hits(remote, "bc", len(forward) + 2)
+            back = all_hits(remote, "bc", 1002)
             case(f"{name}: {len(forward)} breakpoint hits, the same backwards", back[::-1] == forward and forward,
                  f"{len(back)} and {len(forward)}, up to {there}: " + different(back[::-1], forward))
             watched(remote, name, rng, end)
@@ -180,10 +180,10 @@ def watched(remote, name, rng, end):
     for kind, addr in fresh:
         remote.set(kind, addr, 8)
     remote.seek("start")
-    forward = [hit for _, hit in all_hits(remote, "c", 2000)]
-    if len(forward) == 2000:
+    forward = [hit for _, hit in all_hits(remote, "c", 500)]
+    if len(forward) == 500 and "hwbreak" in forward[-1]:  # an access has been made, and is met again
         forward.pop()
-    back = [hit for _, hit in all_hits(remote, "bc", len(forward) + 2)]
+    back = [hit for _, hit in all_hits(remote, "bc", 502)]
     case(f"{name}: {len(forward)} hits with watchpoints too, the same backwards", back[::-1] == forward and forward,
          f"{len(back)} and {len(forward)}: {different(back[::-1], forward)}")
 
