@@ -235,7 +235,9 @@ bool interp_changed_code(struct interp *in, const struct diff_case *c);
 /* Wipes from the data pages (at @data) what the case's last instruction leaves open there. */
 void diff_wipe_image(const struct diff_case *c, u64 rip, u8 *data);
 
-/* The host may differ from the interpreter here. @a is the host's result. */
+/* Which exception came, with what code and address, and what was written before it, may differ. @a is the host's result. */
+bool diff_fault_free(const struct diff_case *c, const struct diff_result *a, const struct diff_result *b);
+/* The results may differ altogether. */
 bool diff_known(const struct diff_case *c, const struct diff_result *a, const struct diff_result *b);
 /* The last instruction approximates, and x87 and SSE state agree as closely as they must. */
 bool diff_approximate(const struct diff_case *c, const struct diff_result *a, const struct diff_result *b);

@@ -63,6 +63,18 @@ static const char *left_out_on_amd(const ZydisDecodedInstruction *i, const Zydis
 	return NULL;
 }
 
+/* Where user code may not write FS and GS bases, the child's thread-local variables must be left alone. */
+static bool touches_fs_gs(const ZydisDecodedInstruction *i, const ZydisDecodedOperand *op)
+{
+	if (i->attributes & (ZYDIS_ATTRIB_HAS_SEGMENT_FS | ZYDIS_ATTRIB_HAS_SEGMENT_GS))
+		return true;
+	for (unsigned n = 0; n < i->operand_count; n++)
+		if (op[n].type == ZYDIS_OPERAND_TYPE_REGISTER && op[n].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE &&
+		    (op[n].reg.value == ZYDIS_REGISTER_FS || op[n].reg.value == ZYDIS_REGISTER_GS))
+			return true;
+	return i->meta.isa_ext == ZYDIS_ISA_EXT_RDWRFSGS;
+}
+
 const char *left_out(const struct diff_host *host, unsigned bits, const ZydisDecodedInstruction *i,
 		     const ZydisDecodedOperand *op)
 {
@@ -70,6 +82,8 @@ const char *left_out(const struct diff_host *host, unsigned bits, const ZydisDec
 
 	if (!why && !host->intel)
 		why = left_out_on_amd(i, op, bits);
+	if (!why && !host->fsgsbase && touches_fs_gs(i, op))
+		why = "the host's kernel doesn't let user code write FS and GS bases";
 	if (why)
 		return why;
 	switch (i->mnemonic) {
@@ -84,11 +98,6 @@ const char *left_out(const struct diff_host *host, unsigned bits, const ZydisDec
 			       (op[2].type == ZYDIS_OPERAND_TYPE_REGISTER || (op[2].imm.value.u & 31) > 16)
 			   ? "16 bits by more than 16: undefined result"
 			   : NULL;
-	case ZYDIS_MNEMONIC_RDFSBASE:
-	case ZYDIS_MNEMONIC_RDGSBASE:
-	case ZYDIS_MNEMONIC_WRFSBASE:
-	case ZYDIS_MNEMONIC_WRGSBASE:
-		return host->fsgsbase ? NULL : "the host's kernel doesn't let user code";
 	default:
 		break;
 	}
@@ -246,64 +255,6 @@ static unsigned class_of(const struct diff_case *c, u64 rip)
 	return n < c->count ? forms_all(&count)[c->insn[n].form].class : 0;
 }
 
-/* Which of several faults comes first, and how far an instruction of several accesses gets before it faults, is the
- * processor's choice; the interpreter's is that of Intel processors as far as known. On other hosts it is enough that
- * the same instruction faults. @a is the host's result. */
-static bool fault_order_free(const struct diff_case *c, const struct diff_result *a, const struct diff_result *b)
-{
-	/* 16-byte operands across the end of a 32-bit segment: alignment or limit? */
-	if (a->vector == X86_GP && b->vector == X86_SS && c->bits != 64)
-		return true;
-	/* How much of a state image is looked at first? */
-	if (c->insn[c->count - 1].image && a->vector == b->vector)
-		return true;
-	switch (mnemonic_of(c, a->regs.rip)) {
-	case ZYDIS_MNEMONIC_CMPSB:
-	case ZYDIS_MNEMONIC_CMPSW:
-	case ZYDIS_MNEMONIC_CMPSD:
-	case ZYDIS_MNEMONIC_CMPSQ:
-	case ZYDIS_MNEMONIC_ENTER:
-	case ZYDIS_MNEMONIC_PUSHA:
-	case ZYDIS_MNEMONIC_PUSHAD:
-	case ZYDIS_MNEMONIC_POPA:
-	case ZYDIS_MNEMONIC_POPAD:
-		return true;
-	/* Far transfers: selector, stack, frame or target first? Near CALL: the stack, or a target not canonical? CALL to
-	 * beyond a limit has written its frame. */
-	case ZYDIS_MNEMONIC_CALL:
-	case ZYDIS_MNEMONIC_IRET:
-	case ZYDIS_MNEMONIC_IRETD:
-	case ZYDIS_MNEMONIC_IRETQ:
-		return true;
-	case ZYDIS_MNEMONIC_LDS: /* offset and selector are two operands: a page of the first or the limit of both? */
-	case ZYDIS_MNEMONIC_LES:
-	case ZYDIS_MNEMONIC_LSS:
-	case ZYDIS_MNEMONIC_LFS:
-	case ZYDIS_MNEMONIC_LGS:
-		return a->vector == X86_PF && (b->vector == X86_GP || b->vector == X86_SS);
-	case ZYDIS_MNEMONIC_JMP:
-	case ZYDIS_MNEMONIC_RET:
-		return a->vector != b->vector || a->vector == X86_PF;
-	case ZYDIS_MNEMONIC_MASKMOVQ: /* MMX state is entered before the fault */
-		return a->vector == b->vector;
-	case ZYDIS_MNEMONIC_CVTPS2PI:
-	case ZYDIS_MNEMONIC_CVTTPS2PI:
-	case ZYDIS_MNEMONIC_CVTPD2PI:
-	case ZYDIS_MNEMONIC_CVTTPD2PI:
-	case ZYDIS_MNEMONIC_CVTPI2PS:
-		return a->vector == X86_XM && b->vector == X86_XM;
-	case ZYDIS_MNEMONIC_FLDENV: /* the last byte is looked at first */
-	case ZYDIS_MNEMONIC_FRSTOR:
-	case ZYDIS_MNEMONIC_FXRSTOR:
-	case ZYDIS_MNEMONIC_FXRSTOR64:
-	case ZYDIS_MNEMONIC_XRSTOR:
-	case ZYDIS_MNEMONIC_XRSTOR64:
-		return a->vector == X86_PF && b->vector == X86_PF;
-	default:
-		return false;
-	}
-}
-
 static bool is_verr_lock(const struct diff_case *c, u64 rip)
 {
 	unsigned n = diff_insn_at(c, rip), count;
@@ -323,6 +274,11 @@ static bool has_mnemonic(const struct diff_case *c, u16 mnemonic)
 	return false;
 }
 
+static bool is_popa(u16 m)
+{
+	return m == ZYDIS_MNEMONIC_POPA || m == ZYDIS_MNEMONIC_POPAD;
+}
+
 static bool loads_mxcsr(u16 m)
 {
 	return m == ZYDIS_MNEMONIC_LDMXCSR || m == ZYDIS_MNEMONIC_FXRSTOR || m == ZYDIS_MNEMONIC_FXRSTOR64 ||
@@ -335,11 +291,86 @@ static bool is_x87_store(u16 m)
 	       m == ZYDIS_MNEMONIC_FISTP || m == ZYDIS_MNEMONIC_FISTTP || m == ZYDIS_MNEMONIC_FBSTP;
 }
 
+/* Which of several faults of an instruction comes first, and how far one of several accesses gets, is the processor's
+ * choice (SDM 3A 6.9). @a is the host's result. */
+static bool fault_order_free(const struct diff_case *c, const struct diff_result *a, const struct diff_result *b)
+{
+	bool limit = b->vector == X86_GP || b->vector == X86_SS;
+
+	/* Alignment, limit or page fault first? */
+	if (a->vector == X86_AC && (limit || b->vector == X86_PF))
+		return true;
+	/* A segment's end within an operand: the limit, or the alignment or page of what lies before? */
+	if (c->bits != 64 && ((a->vector == X86_GP && b->vector == X86_SS) || (a->vector == X86_PF && limit)))
+		return true;
+	/* How much of a state image is looked at first? */
+	if (c->insn[c->count - 1].image && a->vector == b->vector)
+		return true;
+	switch (mnemonic_of(c, a->regs.rip)) {
+	case ZYDIS_MNEMONIC_CMPSB:
+	case ZYDIS_MNEMONIC_CMPSW:
+	case ZYDIS_MNEMONIC_CMPSD:
+	case ZYDIS_MNEMONIC_CMPSQ:
+	case ZYDIS_MNEMONIC_ENTER:
+	case ZYDIS_MNEMONIC_PUSHA:
+	case ZYDIS_MNEMONIC_PUSHAD:
+	/* Far transfers: selector, stack, frame or target first? Near CALL: the stack, or a target not canonical? CALL to
+	 * beyond a limit has written its frame. */
+	case ZYDIS_MNEMONIC_CALL:
+	case ZYDIS_MNEMONIC_IRET:
+	case ZYDIS_MNEMONIC_IRETD:
+	case ZYDIS_MNEMONIC_IRETQ:
+		return true;
+	case ZYDIS_MNEMONIC_JMP:
+	case ZYDIS_MNEMONIC_RET:
+		return a->vector != b->vector || a->vector == X86_PF;
+	case ZYDIS_MNEMONIC_FLDENV: /* the last byte first? */
+	case ZYDIS_MNEMONIC_FRSTOR:
+	case ZYDIS_MNEMONIC_FXRSTOR:
+	case ZYDIS_MNEMONIC_FXRSTOR64:
+	case ZYDIS_MNEMONIC_XRSTOR:
+	case ZYDIS_MNEMONIC_XRSTOR64:
+		return a->vector == X86_PF && b->vector == X86_PF;
+	default:
+		return false;
+	}
+}
+
+bool diff_fault_free(const struct diff_case *c, const struct diff_result *a, const struct diff_result *b)
+{
+	return a->vector != X86_BP && b->vector != X86_BP && a->regs.rip == b->regs.rip && fault_order_free(c, a, b);
+}
+
+/* An instruction between MMX and XMM registers that faults: has it entered MMX state? */
+static bool mmx_state_free(const struct diff_case *c, const struct diff_result *a, const struct diff_result *b)
+{
+	if (a->vector != b->vector || a->regs.rip != b->regs.rip)
+		return false;
+	switch (mnemonic_of(c, a->regs.rip)) {
+	case ZYDIS_MNEMONIC_MASKMOVQ:
+		return true;
+	case ZYDIS_MNEMONIC_CVTPS2PI:
+	case ZYDIS_MNEMONIC_CVTTPS2PI:
+	case ZYDIS_MNEMONIC_CVTPD2PI:
+	case ZYDIS_MNEMONIC_CVTTPD2PI:
+	case ZYDIS_MNEMONIC_CVTPI2PS:
+		return a->vector == X86_XM;
+	default:
+		return false;
+	}
+}
+
 /* Differences of the host from Intel processors, where the interpreter follows the latter. */
 bool diff_known(const struct diff_case *c, const struct diff_result *a, const struct diff_result *b)
 {
+	/* Are SSE operands checked that need no alignment otherwise, and state images? The manual leaves it open. */
+	if (a->vector == X86_AC && class_of(c, a->regs.rip) & (CLASS_SSE | CLASS_STATE))
+		return true;
 	if (c->intel_host)
 		return false;
+	/* POPA that faults has loaded the registers before. */
+	if (a->vector != X86_BP && b->vector != X86_BP && is_popa(mnemonic_of(c, a->regs.rip)))
+		return true;
 	/* VERR and VERW: the operand is read before LOCK is refused. */
 	if (b->vector == X86_UD && is_verr_lock(c, b->regs.rip))
 		return true;
@@ -366,21 +397,10 @@ bool diff_known(const struct diff_case *c, const struct diff_result *a, const st
 	/* ARPL asks for write access even if it will not write. */
 	if (b->vector != X86_BP && mnemonic_of(c, b->regs.rip) == ZYDIS_MNEMONIC_ARPL)
 		return true;
-	/* Alignment, limit or page fault first? And are SSE operands checked that need no alignment otherwise, and state images
-	 * where #GP would do? The manual leaves it to the processor. */
-	if (a->vector == X86_AC && a->regs.rip == b->regs.rip &&
-	    (b->vector == X86_PF || b->vector == X86_SS || b->vector == X86_GP))
-		return true;
-	if (a->vector == X86_AC && class_of(c, a->regs.rip) & (CLASS_SSE | CLASS_STATE))
-		return true;
 	/* A store that an unmasked x87 exception suppresses is checked all the same. */
 	if (a->vector != X86_BP && is_x87_store(mnemonic_of(c, a->regs.rip)) && b->regs.rip != a->regs.rip)
 		return true;
-	/* Beyond the last byte of a 4 GiB segment: wraps around, or is a limit violation (SDM 3A 5.3). */
-	if (c->bits != 64 && a->vector == X86_PF && a->cr2 >= 0xfffff000 &&
-	    (b->vector == X86_GP || b->vector == X86_SS))
-		return true;
-	return a->vector != X86_BP && b->vector != X86_BP && a->regs.rip == b->regs.rip && fault_order_free(c, a, b);
+	return mmx_state_free(c, a, b);
 }
 
 static bool is_estimate(u16 mnemonic)

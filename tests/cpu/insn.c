@@ -625,6 +625,8 @@ static bool make_undefined(struct build *b, struct diff_insn *insn)
 		b->mk->g->notes[b->f - b->mk->g->forms].why = "virtual machines: the hypervisor may answer";
 		return false;
 	}
+	if (b->f->map == 0 && (b->f->op == 0x62 || b->f->op == 0xc4 || b->f->op == 0xc5)) /* VEX and EVEX */
+		return false;
 	if (ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&b->mk->g->full[bits], NULL, b->b + b->pre, 32, &i))) {
 		if (!b->f->defined)
 			b->mk->g->notes[b->f - b->mk->g->forms].why = "the host may have it";

@@ -105,9 +105,11 @@ bool diff_equal(const struct diff_case *c, const struct diff_result *a, const st
 	for (unsigned r = 0; r < 16; r++)
 		if ((a->regs.gpr[r] ^ b->regs.gpr[r]) & gpr_mask(c, a, r))
 			return false;
-	return a->vector == b->vector && a->regs.rip == b->regs.rip && error_compared(a) == error_compared(b) &&
-	       (a->vector != X86_PF || a->cr2 == b->cr2) && flags_compared(c, a) == flags_compared(c, b) &&
-	       a->memory == b->memory && segments_equal(a, b) && fpu_equal(c, a, b);
+	if (a->regs.rip != b->regs.rip || flags_compared(c, a) != flags_compared(c, b) || !segments_equal(a, b) ||
+	    !fpu_equal(c, a, b))
+		return false;
+	return diff_fault_free(c, a, b) || (a->vector == b->vector && error_compared(a) == error_compared(b) &&
+					    (a->vector != X86_PF || a->cr2 == b->cr2) && a->memory == b->memory);
 }
 
 bool differ_run(struct differ *d, struct diff_case *c, struct diff_result *native, struct diff_result *soft)
