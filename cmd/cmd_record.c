@@ -265,6 +265,7 @@ static int debug_guest(struct recording *r)
 	recorder_resume(r->recorder);
 	if (reader)
 		trace_close(reader);
+	guest_name_end(&r->guest);
 	machine_set_end(r->m, END_USER, 0);
 	return rc;
 }

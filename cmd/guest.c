@@ -283,14 +283,11 @@ static u64 next_stop(const struct guest *g)
 	return until;
 }
 
-/* A guest that panicked and then reset, powered off or stopped has ended in its panic. */
-static void name_panic(struct guest *g)
+void guest_name_end(struct guest *g)
 {
 	enum machine_end end = g->m->end;
 
-	const struct end_record *recorded = g->replayer ? replayer_end(g->replayer) : NULL;
-
-	if (!g->panicked || g->through_panics || (g->replayer && !(recorded && recorded->reason == END_PANIC)))
+	if (!g->panicked || g->through_panics || g->replayer)
 		return;
 	if (end == END_RESET || end == END_POWEROFF || end == END_HALTED || end == END_TRIPLE_FAULT) {
 		g->m->end = END_PANIC;
@@ -328,7 +325,7 @@ int guest_run(struct guest *g)
 	rc = run_loop(g);
 	terminal_restore();
 	guest_figures(g);
-	name_panic(g);
+	guest_name_end(g);
 	status_clear(&g->status);
 	return rc;
 }

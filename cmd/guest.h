@@ -48,6 +48,9 @@ int guest_finish(struct guest *g, struct error *err);
  * Negative: what machine_run() returned. */
 int guest_run(struct guest *g);
 
+/* A guest that panicked and then reset, powered off or stopped has ended in its panic. guest_run() has done it. */
+void guest_name_end(struct guest *g);
+
 /* The figures up to now. */
 const struct figures *guest_figures(struct guest *g);
 

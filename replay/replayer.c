@@ -698,6 +698,15 @@ void replayer_follow(struct replayer *rp, u64 edge, struct memory_digest *digest
 	}
 }
 
+/* Whether the guest ends as recorded. Whatever ends it after it said that it panics is recorded as a panic. */
+static bool same_end(const struct machine *m, const struct end_record *end)
+{
+	if (end->reason == END_PANIC &&
+	    (m->end == END_RESET || m->end == END_POWEROFF || m->end == END_HALTED || m->end == END_TRIPLE_FAULT))
+		return true;
+	return m->end == (enum machine_end)end->reason && m->end_code == end->code;
+}
+
 /* The machine has ended; the recording must have too, here and in the same way. */
 static void check_end(struct replayer *rp)
 {
@@ -717,7 +726,7 @@ static void check_end(struct replayer *rp)
 		cut(rp);
 		return;
 	}
-	if (m->end != (enum machine_end)end->reason || m->end_code != end->code) {
+	if (!same_end(m, end)) {
 		diverge(rp, vcpu, "%s with code %u, in the recording: %s with code %u at position %llu", what,
 			m->end_code, machine_end_name(end->reason), end->code, (unsigned long long)end->mark.insns);
 		return;
