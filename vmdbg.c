@@ -7,7 +7,8 @@
 
 #include "cmd/cmd.h"
 
-static const struct command *const commands[] = {&cmd_record, &cmd_replay, &cmd_run, &cmd_branch, &cmd_trace, &cmd_doctor};
+static const struct command *const commands[] = {&cmd_record, &cmd_replay, &cmd_run,
+						 &cmd_branch, &cmd_trace,  &cmd_doctor};
 
 static const struct command *find_command(const char *name)
 {

@@ -511,11 +511,12 @@ const struct command cmd_run = {
     .summary = "run a kernel without recording it",
     .usage = "usage: vmdbg run [OPTIONS] KERNEL\n"
 	     "\n"
-	     "Boots KERNEL as vmdbg record does, but writes no trace; the guest gets no input. Exit\n"
-	     "statuses are those of vmdbg record.\n",
+	     "Boots KERNEL as vmdbg record does, but writes no trace; the guest gets no input. With\n"
+	     "--gdb GDB can go back all the same. Exit statuses are those of vmdbg record.\n",
     .examples = "  vmdbg run ./kernel.elf\n"
 		"  vmdbg run --append console=ttyS0 --initrd initrd.gz vmlinuz\n"
-		"  vmdbg run --flat 0x100000 boot.bin\n",
+		"  vmdbg run --flat 0x100000 boot.bin\n"
+		"  vmdbg run --gdb ./kernel.elf                               # gdb: target remote :1234\n",
     .run = run_run,
 };
 
@@ -526,7 +527,8 @@ const struct command cmd_branch = {
 	     "\n"
 	     "Replays TRACE up to POSITION, lets go of the recording there and records what the guest\n"
 	     "does from then on, with the input that it gets now. NEW holds both parts and is replayed\n"
-	     "like any trace. Exit statuses are those of vmdbg record.\n",
+	     "like any trace; TRACE stays as it is. --until counts from the machine's start. Exit statuses\n"
+	     "are those of vmdbg record.\n",
     .examples = "  vmdbg branch --at 50% boot.vmt -o other.vmt\n"
 		"  vmdbg branch --at event:1000 --until insns:3G boot.vmt -o other.vmt\n"
 		"  vmdbg branch --at 812.5ms --gdb boot.vmt -o other.vmt\n",

@@ -291,7 +291,9 @@ const struct command cmd_replay = {
     .usage = "usage: vmdbg replay [OPTIONS] TRACE\n"
 	     "\n"
 	     "Runs what was recorded once more, bit for bit, and compares every event, every digest of\n"
-	     "memory and registers, and the end. The guest's console is printed as it was.\n"
+	     "memory and registers, and the end. The guest's console is printed as it was. With --gdb\n"
+	     "it waits for GDB instead, which can go forwards and backwards (man vmdbg: DEBUGGING WITH\n"
+	     "GDB, POSITIONS).\n"
 	     "\n"
 	     "--expect exit:N: N is the exit status that vmdbg record gave, so exit:0 is a clean end,\n"
 	     "exit:4 a crash, and exit:(v<<1)|1 a v written to isa-debug-exit.\n"
@@ -301,6 +303,7 @@ const struct command cmd_replay = {
 	     "10 --expect is not met; 130 interrupted before the recording's end; 2 bad usage or input;\n"
 	     "70 a fault of vmdbg itself.\n",
     .examples = "  vmdbg replay boot.vmt\n"
+		"  vmdbg replay --gdb --at end crash.vmt        # gdb vmlinux; in it: target remote :1234\n"
 		"  vmdbg replay --until insns:1.5G boot.vmt\n"
 		"  vmdbg replay --quiet --expect panic --junit result.xml crash.vmt\n"
 		"  vmdbg replay --kernel vmlinuz --initrd initrd.gz small.vmt   # recorded with --embed none\n",

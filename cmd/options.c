@@ -253,7 +253,7 @@ static const struct option_row rows[] = {
     {"output", 'o', OPT_RECORD, "FILE", "the trace to write (KERNEL's name with .vmt, in this folder)", set_output},
     {"output", 'o', OPT_BRANCH, "FILE", "the trace to write", set_output},
     {"output", 'o', OPT_INDEX, "FILE", "write the indexed trace there, instead of in its place", set_output},
-    {"force", 0, RECORDS | OPT_INDEX, NULL, "replace an existing trace", set_force},
+    {"force", 0, RECORDS | OPT_INDEX, NULL, "replace a file that is there already", set_force},
     {"engine", 0, RUNS | REPLAYS, "NAME", "auto, soft, kvm or vtx (auto)", set_engine},
     {"memory", 'm', RUNS, "SIZE", "guest memory, with K, M or G (256M)", set_memory},
     {"smp", 0, RUNS, "N", "number of vCPUs (1)", set_smp},
@@ -274,19 +274,22 @@ static const struct option_row rows[] = {
     {"expect", 0, OPT_REPLAY, "COND", "fail unless panic, exit:N or pattern:RE (may repeat: all)", set_expect},
     {"junit", 0, OPT_REPLAY, "FILE", "write the result as a JUnit XML test case", set_junit},
     {"gdb", 0, RUNS | OPT_REPLAY | OPT_BRANCH, "[=WHERE]",
-     "let GDB debug it, at ADDR:PORT, PORT or a Unix socket's path (127.0.0.1:1234)", set_gdb},
+     "serve GDB at ADDR:PORT, PORT or a Unix socket's path (127.0.0.1:1234)", set_gdb},
     {"at", 0, OPT_REPLAY, "POSITION", "with --gdb: where to begin, e.g. end, 50%, 12.5ms, event:N (start)", set_at},
     {"at", 0, OPT_BRANCH, "POSITION", "where to leave the recording, e.g. 50%, 12.5ms, event:N, 123456789", set_at},
     {"checkpoint-memory", 0, RUNS | OPT_REPLAY | OPT_BRANCH, "SIZE",
      "with --gdb: memory for going back (a quarter of this computer's)", set_checkpoint_memory},
-    {"checkpoint-every", 0, RECORDS, "INTERVAL",
-     "keep checkpoints in the trace, so that its end opens at once: 500M instructions, 5s", set_checkpoint_every},
-    {"checkpoint-every", 0, OPT_INDEX, "INTERVAL", "500M instructions, 5s (500M)", set_checkpoint_every},
-    {"ring", 0, OPT_RECORD, "SIZE", "flight recorder: keep only the last stretch, of about that many bytes", set_ring},
+    {"checkpoint-every", 0, RECORDS, "N",
+     "a checkpoint in the trace each N instructions (500M, 5s): any place opens at once", set_checkpoint_every},
+    {"checkpoint-every", 0, OPT_INDEX, "N", "a checkpoint each N instructions, e.g. 500M, 5s (500M)",
+     set_checkpoint_every},
+    {"ring", 0, OPT_RECORD, "SIZE", "flight recorder: keep only the last stretch, of about that size, e.g. 256M",
+     set_ring},
     {"embed", 0, OPT_RECORD, "WHAT", "all: keep kernel, initrd and disk blocks in the trace (default); none: name them",
      set_embed},
     {"json", 0, RUNS | OPT_REPLAY | OPT_BRANCH | OPT_TRACE | OPT_DOCTOR, NULL, "results as JSON on stdout", set_json},
-    {"quiet", 'q', RUNS | REPLAYS, NULL, "no status line, no summary; replay: no console either", set_quiet},
+    {"quiet", 'q', RUNS | OPT_BRANCH | OPT_INDEX, NULL, "no status line, no summary", set_quiet},
+    {"quiet", 'q', OPT_REPLAY, NULL, "no status line, no summary, no console", set_quiet},
     {"help", 'h', ~0u, NULL, "this text", set_help},
 };
 
@@ -419,7 +422,7 @@ void options_help(FILE *f, enum options_command command)
 		snprintf(left, sizeof(left), "%c%c%s --%s%s%s", r->letter ? '-' : ' ', r->letter ? r->letter : ' ',
 			 r->letter ? "," : " ", r->name, takes_argument(r) == required_argument ? " " : "",
 			 r->arg ? r->arg : "");
-		fprintf(f, "  %-22s  %s\n", left, r->help);
+		fprintf(f, "  %-28s  %s\n", left, r->help);
 	}
 }
 
