@@ -14,6 +14,10 @@ _vmdbg_values()
 	-m | --memory) echo 128M 256M 512M 1G 2G 4G ;;
 	--date) echo now ;;
 	--smp) echo 1 ;;
+	--at) echo start end 50% event: checkpoint: ;;
+	--checkpoint-memory) echo 512M 1G 2G 4G ;;
+	--checkpoint-every) echo 500M 1s 5s ;;
+	--ring) echo 64M 256M 1G ;;
 	--append | --flat) echo ;;
 	*) return 1 ;;
 	esac
@@ -21,11 +25,15 @@ _vmdbg_values()
 
 _vmdbg_options()
 {
-	local runs='--engine --memory -m --smp --initrd --append --disk --boot --flat --clock --date --serial --until --json --quiet -q'
+	local shared='--engine --initrd --disk --quiet -q --help'
+	local guest="$shared --serial --until --gdb --checkpoint-memory --json"
+	local machine="$guest --memory -m --smp --append --boot --flat --clock --date"
 	case $1 in
-	record) echo "$runs --output -o --force --embed --help" ;;
-	run) echo "$runs --help" ;;
-	replay) echo '--engine --kernel --initrd --disk --serial --until --expect --junit --json --quiet -q --help' ;;
+	record) echo "$machine --output -o --force --embed --ring --checkpoint-every" ;;
+	run) echo "$machine" ;;
+	replay) echo "$guest --kernel --at --expect --junit" ;;
+	branch) echo "$guest --kernel --at --output -o --force --checkpoint-every" ;;
+	index) echo "$shared --kernel --output -o --force --checkpoint-every" ;;
 	trace | doctor) echo '--json --help' ;;
 	esac
 }
@@ -45,17 +53,18 @@ _vmdbg()
 		prev=${COMP_WORDS[COMP_CWORD - 2]}
 	fi
 	if ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W 'record replay run trace doctor help --version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'record replay run branch trace doctor help --version' -- "$cur")
 		return
 	fi
 	if [[ $command == help ]]; then
-		mapfile -t COMPREPLY < <(compgen -W 'record replay run trace doctor' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'record replay run branch trace doctor' -- "$cur")
 		return
 	fi
 	if [[ $command == trace ]] && ((COMP_CWORD == 2)); then
-		mapfile -t COMPREPLY < <(compgen -W 'info dump verify' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'info dump verify index' -- "$cur")
 		return
 	fi
+	[[ $command == trace && ${COMP_WORDS[2]} == index ]] && command=index
 	if values=$(_vmdbg_values "$prev"); then
 		mapfile -t COMPREPLY < <(compgen -W "$values" -- "$cur")
 		[[ ${COMPREPLY[0]-} == *: ]] && compopt -o nospace
@@ -66,7 +75,7 @@ _vmdbg()
 		return
 	fi
 	compopt -o filenames
-	if [[ ($command == replay || $command == trace) && $prev != --kernel && $prev != --initrd && $prev != --disk && $prev != --junit ]]; then
+	if [[ $command != record && $command != run && $prev != --kernel && $prev != --initrd && $prev != --disk && $prev != --junit ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -X '!*.vmt*' -- "$cur"; compgen -d -- "$cur")
 	else
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
