@@ -157,6 +157,9 @@ def interrupts():
             case("and it can go on", stop_of(remote.ask("s"))["signal"] == 5)
         print(f"# answers to Ctrl-C took at most {slowest['c'] * 1000:.0f} ms forwards, "
               f"{slowest['bc'] * 1000:.0f} ms backwards")
+        remote.close()
+        by_gdb(server)
+        remote = server.remote(patience=ANSWERED)
         remote.send(frame("c"))
         time.sleep(0.1)
         remote.close()
@@ -174,6 +177,21 @@ def interrupts():
         remote.send(frame("c"))
         time.sleep(0.2)
         case("SIGINT during a run ends the server", server.stop() is not None, server.errors)
+
+
+def by_gdb(server):
+    """gdb's own Ctrl-C, forwards and in a search backwards."""
+    with Mi(server, guest("bad_loop64"), first=["set mi-async on"]) as gdb:
+        for line in ("monitor seek start", "maintenance flush register-cache", "watch *(long *) 0x300000"):
+            gdb.cli(line)
+        for command in ("-exec-continue", "-exec-continue --reverse"):
+            gdb.command(command)
+            time.sleep(0.3)
+            gdb.command("-exec-interrupt")
+            stop = gdb.stopped()
+            case(f"gdb: {command} and -exec-interrupt: SIGINT", stop.get("signal-name") == "SIGINT", str(stop))
+            gdb.cli("monitor seek 590000000")
+            gdb.cli("maintenance flush register-cache")
 
 
 def answers(address, raw, count=1):

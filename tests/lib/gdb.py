@@ -169,7 +169,7 @@ def parse_results(s):
 class Mi:
     """gdb --interpreter=mi3, connected."""
 
-    def __init__(self, server, elf=None):
+    def __init__(self, server, elf=None, first=()):
         self.console = ""  # of the last command
         self.child = subprocess.Popen([GDB, "-nx", "-q", "--interpreter=mi3", *([elf] if elf else [])],
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -178,7 +178,7 @@ class Mi:
         self.guard.daemon = True
         self.guard.start()
         try:
-            for line in SETTINGS:
+            for line in [*SETTINGS, *first]:
                 self.cli(line)
             self.command(f"-target-select remote {server.address}")
         except GdbError:
