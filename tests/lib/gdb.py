@@ -18,7 +18,7 @@ GDB = shutil.which("gdb")
 DEBIAN = os.path.abspath(os.path.join(BUILD, "debian"))
 DEBIAN_KERNEL = [os.path.join(DEBIAN, "vmlinuz"), "--initrd", os.path.join(DEBIAN, "initrd.gz"), "--append",
                  "console=ttyS0 panic=-1"]
-HANG = 120 * SLOW  # seconds after which something hangs; nothing is measured by it
+HANG = 400 * SLOW  # seconds after which something hangs; nothing is measured by it
 
 
 def need_gdb(what):

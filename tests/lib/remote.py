@@ -6,7 +6,7 @@ import socket
 import xml.etree.ElementTree as ET
 
 RUN = re.compile(rb"(.)\*(.)", re.S)
-PATIENCE = 120  # seconds: a server that is silent for so long hangs
+PATIENCE = 600  # seconds: a server that is silent for so long hangs
 
 
 class Silent(Exception):
