@@ -59,13 +59,15 @@ static inline void gate(struct machine *m, unsigned vector, u64 target, unsigned
 	store64(ram(m, IDT + vector * 16 + 8), target >> 32);
 }
 
-static inline struct machine *rig_machine(const u8 *code, const u8 *end, u64 at)
+static const struct machine_config rig_config = {
+    .ram = RAM, .vcpus = 1, .clock = CLOCK_VIRTUAL, .engine = &soft_engine};
+
+static inline struct machine *rig_machine(const struct machine_config *config, const u8 *code, const u8 *end, u64 at)
 {
-	struct machine_config config = {.ram = RAM, .vcpus = 1, .clock = CLOCK_VIRTUAL, .engine = &soft_engine};
 	struct error err = {""};
 	struct machine *m;
 
-	ck_assert_msg(machine_create(&m, &config, &err) == 0, "%s", err.text);
+	ck_assert_msg(machine_create(&m, config, &err) == 0, "%s", err.text);
 	memcpy(ram(m, at), code, end - code);
 	m->vcpu[0]->regs.rip = at;
 	m->vcpu[0]->regs.gpr[RSP] = STACK;
@@ -101,9 +103,9 @@ static inline void rig_tables(struct machine *m)
 	store64(ram(m, TSS + 4), INNER);
 }
 
-static inline struct machine *rig64(const u8 *code, const u8 *end)
+static inline struct machine *rig64_of(const struct machine_config *config, const u8 *code, const u8 *end)
 {
-	struct machine *m = rig_machine(code, end, CODE);
+	struct machine *m = rig_machine(config, code, end, CODE);
 	struct x86_state *s = &m->vcpu[0]->regs;
 
 	rig_tables(m);
@@ -121,10 +123,15 @@ static inline struct machine *rig64(const u8 *code, const u8 *end)
 	return m;
 }
 
+static inline struct machine *rig64(const u8 *code, const u8 *end)
+{
+	return rig64_of(&rig_config, code, end);
+}
+
 /* Protected mode without paging; the code segment begins at @base. */
 static inline struct machine *rig32(const u8 *code, const u8 *end, u32 base)
 {
-	struct machine *m = rig_machine(code, end, CODE);
+	struct machine *m = rig_machine(&rig_config, code, end, CODE);
 	struct x86_state *s = &m->vcpu[0]->regs;
 
 	rig_tables(m);
@@ -142,7 +149,7 @@ static inline struct machine *rig32(const u8 *code, const u8 *end, u32 base)
 /* Real mode at 1000h:0. */
 static inline struct machine *rig16(const u8 *code, const u8 *end)
 {
-	struct machine *m = rig_machine(code, end, CODE);
+	struct machine *m = rig_machine(&rig_config, code, end, CODE);
 	struct x86_state *s = &m->vcpu[0]->regs;
 
 	s->seg[SEG_CS].selector = CODE >> 4;
