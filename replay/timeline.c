@@ -80,7 +80,11 @@ int timeline_probe_on(struct timeline *tl, const struct target_break *breaks, st
 	if (!tl->probed || vcpu->probe.breaks != breaks)
 		ret = probe_set(vcpu, breaks);
 	tl->probed = !ret;
-	return ret ? error_set(&tl->err, ret, "no memory for breakpoints") : 0;
+	if (!ret)
+		return 0;
+	/* What it had may be gone soon. */
+	timeline_probe_off(tl);
+	return error_set(&tl->err, ret, "no memory for breakpoints");
 }
 
 void timeline_probe_off(struct timeline *tl)
@@ -303,7 +307,7 @@ int timeline_restore(struct timeline *tl, const struct checkpoint *cp)
 	if (ret)
 		return error_set(&tl->err, ret, "a checkpoint can't be restored: %s", strerror(-ret));
 	tl->ended = false;
-	tl->clean = cp != tl->edge && cp->replay.settled_at != cp->position;
+	tl->clean = true;
 	tl->checkpoint_at = host_seconds();
 	return tl->live ? 0 : replayer_restore(tl->rp, &cp->replay, &tl->err);
 }
@@ -444,6 +448,8 @@ int timeline_create(struct timeline **out, const struct timeline_config *config,
 	}
 	tl->listener = tl->m->listener;
 	tl->m->listener = (struct machine_listener){.console = on_console, .interrupt = on_interrupt, .ctx = tl};
+	if (tl->live)
+		recorder_pause(tl->rec);
 	*out = tl;
 	return 0;
 }

@@ -39,11 +39,12 @@ struct timeline {
 	struct machine_listener listener; /* whom guest output is for */
 	u64 furthest;                     /* position up to which it has been told */
 	volatile bool interrupted;
-	bool clean;           /* machine_run() came here by @until: a checkpoint may be taken */
-	bool probed;          /* the vCPU's probe has target.breaks */
-	u64 near;             /* position in front of which checkpoints are wanted densely */
-	double checkpoint_at; /* host seconds */
-	bool ended;           /* the run can't go on from here: end_reason */
+	bool clean;                     /* machine_run() came here by @until: a checkpoint may be taken */
+	bool probed;                    /* the vCPU's probe has target.breaks */
+	const struct target_break *own; /* of the timeline: it stops whatever else does */
+	u64 near;                       /* position in front of which checkpoints are wanted densely */
+	double checkpoint_at;           /* host seconds */
+	bool ended;                     /* the run can't go on from here: end_reason */
 	enum target_stop_reason end_reason;
 	struct error err;
 	u64 until_event; /* stop as soon as that many events have been met; 0: never */
@@ -107,7 +108,7 @@ void timeline_probe_off(struct timeline *tl);
 /* Where a search or a run backwards starts from, to be back at once if it fails. */
 struct home {
 	struct checkpoint *cp; /* NULL: where recording goes on. checkpoint_free() */
-	bool ended;
+	bool ended, clean;
 	enum machine_end end;
 	u32 end_code;
 };

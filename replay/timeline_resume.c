@@ -39,7 +39,7 @@ static bool take_hits(struct timeline *tl, const struct target_break *only, stru
 			p->skip_insns = here.insns;
 			p->skip_deliveries = here.deliveries;
 		}
-		if (stops || (only && h->hit != only) ||
+		if (stops || (only && h->hit != only && h->hit != tl->own) ||
 		    (h->hit->condition && !h->hit->condition(h->hit->opaque, &tl->target, 0)))
 			continue;
 		*stop = (struct target_stop){
@@ -133,33 +133,45 @@ static bool is_back(void *opaque, struct target *t, unsigned vcpu)
 	return s->gpr[RSP] == i->rsp && s->seg[SEG_CS].selector == i->cs;
 }
 
-/* Runs an interrupt's handler through, to the instruction that was interrupted. True: stopped before that. */
-static bool run_through(struct timeline *tl, const struct target_resume *how, const struct x86_state *regs,
-			struct target_stop *stop)
+/* Stops where the code that has @regs goes on; @at is to stay with it. */
+static struct target_break break_at_return(const struct x86_state *regs, struct interrupted *at)
 {
-	struct interrupted at = {regs->gpr[RSP], regs->seg[SEG_CS].selector};
-	struct target_break back = {
+	*at = (struct interrupted){regs->gpr[RSP], regs->seg[SEG_CS].selector};
+	return (struct target_break){
 	    .kind = TARGET_BREAK_EXEC,
 	    .addr = x86_64bit(regs) ? regs->rip : (u32)(regs->seg[SEG_CS].base + regs->rip),
 	    .len = 1,
 	    .condition = is_back,
-	    .opaque = &at,
-	    .next = tl->target.breaks,
+	    .opaque = at,
 	};
-	const struct place nowhere = {~0ull, 0};
+}
+
+static const struct place nowhere = {~0ull, 0};
+
+/* Runs an interrupt's handler through, to the instruction that was interrupted. True: stopped before that. */
+static bool run_through(struct timeline *tl, const struct target_resume *how, const struct x86_state *regs,
+			struct target_stop *stop)
+{
+	struct interrupted at;
+	struct target_break back = break_at_return(regs, &at);
 	bool stopped = true;
 
+	back.next = tl->target.breaks;
 	tl->target.breaks = &back;
+	tl->own = &back;
 	if (timeline_probe_on(tl, tl->target.breaks, nowhere))
 		*stop = (struct target_stop){.reason = TARGET_STOP_ERROR};
 	else
 		run_forward(tl, how, nowhere, stop);
 	tl->target.breaks = back.next;
+	tl->own = NULL;
 	if (stop->reason == TARGET_STOP_BREAK && stop->hit == &back)
 		stopped = false;
 	/* What else stands at that instruction was met when it was interrupted. */
-	if (timeline_probe_on(tl, tl->target.breaks, timeline_place(tl)))
+	if (timeline_probe_on(tl, tl->target.breaks, timeline_place(tl))) {
 		*stop = (struct target_stop){.reason = TARGET_STOP_ERROR};
+		stopped = true;
+	}
 	return stopped;
 }
 
@@ -259,7 +271,7 @@ static int search_from(struct timeline *tl, const struct target_resume *how, con
 	int ret = timeline_restore(tl, cp);
 
 	if (!ret)
-		ret = timeline_probe_on(tl, tl->target.breaks, (struct place){~0ull, 0});
+		ret = timeline_probe_on(tl, tl->target.breaks, nowhere);
 	return ret ? ret : search(tl, how, limit, last);
 }
 
@@ -285,7 +297,7 @@ static int search_back(struct timeline *tl, const struct target_resume *how, str
 
 int timeline_leave_home(struct timeline *tl, struct home *home)
 {
-	*home = (struct home){.ended = tl->ended, .end = tl->m->end, .end_code = tl->m->end_code};
+	*home = (struct home){.ended = tl->ended, .clean = tl->clean, .end = tl->m->end, .end_code = tl->m->end_code};
 	return tl->live ? timeline_leave_live(tl) : timeline_remember(tl, &home->cp);
 }
 
@@ -298,6 +310,7 @@ int timeline_come_home(struct timeline *tl, const struct home *home)
 		return timeline_go_live(tl, &tl->err);
 	ret = timeline_restore(tl, home->cp);
 	tl->ended = home->ended;
+	tl->clean = home->clean;
 	tl->m->end = home->end;
 	tl->m->end_code = home->end_code;
 	return ret;
@@ -341,6 +354,26 @@ static bool at_iret(struct timeline *tl)
 	while (i < len && (bytes[i] == 0x66 || (x86_64bit(s) && (bytes[i] & 0xf0) == 0x40)))
 		i++;
 	return i < len && bytes[i] == 0xcf;
+}
+
+/* Whether the code with @regs, interrupted at @from, went on at @to for the first time. 1, 0, or an error. */
+static int returned_first(struct timeline *tl, const struct x86_state *regs, struct place from, struct place to)
+{
+	struct interrupted at;
+	struct target_break back = break_at_return(regs, &at);
+	struct target_stop stop;
+	enum ran ran;
+	int ret = timeline_go(tl, from);
+
+	if (!ret)
+		ret = timeline_probe_on(tl, &back, nowhere);
+	if (ret)
+		return ret;
+	do
+		ran = timeline_run(tl, to);
+	while (ran == RAN_HIT && !take_hits(tl, NULL, &stop));
+	timeline_probe_off(tl);
+	return ran == RAN_INTERRUPTED ? -EINTR : ran == RAN_THERE;
 }
 
 /* The last place before @limit at which an interrupt came upon code that then went on with @regs. 1: *@at; 0: none is
@@ -407,6 +440,9 @@ static int go_outside(struct timeline *tl, struct place to)
 			return ret;
 		regs = timeline_vcpu(tl)->regs;
 		ret = find_interrupted(tl, &regs, to, &before);
+		/* An IRET that ends the handler of an exception goes back to where an interrupt may have come earlier. */
+		if (ret > 0)
+			ret = returned_first(tl, &regs, before, to);
 		if (ret <= 0)
 			return ret ? ret : timeline_go(tl, to);
 		to = before;

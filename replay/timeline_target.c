@@ -273,10 +273,12 @@ static int go_to_event(struct timeline *tl, u64 n, struct error *err)
 		return error_set(err, -EINVAL, "event:%llu: not that many events are recorded", (unsigned long long)n);
 	tl->until_event = n;
 	replayer_stop_at_event(tl->rp, n);
-	switch (timeline_run(tl, (struct place){~0ull, 0})) {
+	/* Beyond the present there is nothing to replay. */
+	switch (timeline_run(tl, tl->rec ? tl->edge_place : (struct place){~0ull, 0})) {
 	case RAN_INTERRUPTED:
 		ret = error_set(err, -EINTR, "interrupted");
 		break;
+	case RAN_THERE:
 	case RAN_ENDED:
 		ret = error_set(err, -EINVAL, "event:%llu: the recording has %llu events", (unsigned long long)n,
 				(unsigned long long)replayer_progress(tl->rp).events);
@@ -432,6 +434,8 @@ static int target_seek(struct target *t, const char *where, struct error *err)
 		if (back)
 			*err = tl->err;
 	}
+	if (tl->live)
+		recorder_pause(tl->rec);
 	checkpoint_free(&tl->points, home.cp);
 	return ret;
 }
