@@ -11,12 +11,13 @@
 #define KGS_BASE 0xc0000102
 
 /* STAR: kernel code and data; user code of 32 bits, data, code of 64 bits. */
-#define SEL_K       0x90
-#define SEL_U       0xa0
-#define SEL_CODE    0xc8
-#define RING_CS32   0xd3
-#define KERNEL_CS32 0xd8
-#define SEL_SE      0xe0 /* SYSENTER: kernel code, data, user code 32, data, code 64, data */
+#define SEL_K         0x90
+#define SEL_U         0xa0
+#define SEL_CODE      0xc8
+#define RING_CS32     0xd3
+#define KERNEL_CS32   0xd8
+#define SEL_SMALL_TSS 0x118
+#define SEL_SE        0xe0 /* SYSENTER: kernel code, data, user code 32, data, code 64, data */
 
 #define STUB(name, text)                                                                      \
 	asm(".pushsection .text.stubs, \"ax\"; " #name ": " text "; int $0x80; .popsection"); \
@@ -455,6 +456,74 @@ static void stacks(void)
 	table_line("", &bad);
 }
 
+/* --- an exception while another is delivered (SDM 3A 6.15, table 6-5) --- */
+
+STUB(f_ud, "ud2");
+STUB(f_de, "xor %ecx, %ecx; xor %edx, %edx; div %ecx");
+STUB(f_gp, "mov (%rdi), %al");
+STUB(f_np, "mov %di, %fs");
+STUB(f_ss, "mov %rdi, %rbp; mov (%rbp), %al");
+STUB(f_pf, "mov (%rdi), %al");
+
+static void double_faults(void)
+{
+	enum { BENIGN, CONTRIBUTORY, PAGE };
+	static const struct {
+		const u8 *code;
+		u64 di;
+		u8 vector, class;
+	} first[] = {{f_ud, 0, VEC_UD, BENIGN},
+		     {f_de, 0, VEC_DE, CONTRIBUTORY},
+		     {f_gp, 0x8000000000000000, VEC_GP, CONTRIBUTORY},
+		     {f_np, SEL_CODE, VEC_NP, CONTRIBUTORY},
+		     {f_ss, 0x8000000000000000, VEC_SS, CONTRIBUTORY},
+		     {f_pf, 0x7000000000, VEC_PF, PAGE}};
+	static const struct {
+		u8 vector, class;
+		u16 error; /* but for the gate's number */
+		bool gate; /* the error names it */
+	} second[] = {{VEC_NP, CONTRIBUTORY, 3, true},
+		      {VEC_GP, CONTRIBUTORY, 3, true},
+		      {VEC_GP, CONTRIBUTORY, 1, false},
+		      {VEC_SS, CONTRIBUTORY, 1, false},
+		      {VEC_TS, CONTRIBUTORY, SEL_SMALL_TSS | 1, false},
+		      {VEC_PF, PAGE, 2, false}};
+	static struct table t = {.name = "an exception within a delivery: double fault, or the second one"};
+	u64 ist7 = tss.ist[6];
+
+	gdt[SEL_CODE / 8] = DESC(0, 0xfffff, 0x13, 0xc);
+	gdt[SEL_SMALL_TSS / 8] = DESC(&tss, 0x53, 0x89, 0); /* without IST7 */
+	gdt[SEL_SMALL_TSS / 8 + 1] = 0;
+	for (unsigned a = 0; a < ARRAY_SIZE(first); a++)
+		for (unsigned b = 0; b < ARRAY_SIZE(second); b++) {
+			struct gate64 *g = gate_of(first[a].vector), saved = *g;
+			bool df = (first[a].class == CONTRIBUTORY && second[b].class == CONTRIBUTORY) ||
+				  first[a].class == PAGE;
+			unsigned error = second[b].error + (second[b].gate ? first[a].vector * 8 : 0), vector;
+
+			if (b == 0)
+				g->access &= 0x7f;
+			if (b == 1)
+				g->access &= 0xf0;
+			if (b == 2)
+				g->selector = 0;
+			if (b >= 3)
+				g->ist = 7;
+			tss.ist[6] = b == 3 ? 0x8000000000000000 : b == 5 ? 0x7000001000 : ist7;
+			if (b == 4)
+				ltr(SEL_SMALL_TSS);
+			vector = ring_call(0, first[a].code, 0, 0, first[a].di);
+			*g = saved;
+			tss.ist[6] = ist7;
+			if (b == 4)
+				ltr(SEL_TSS);
+			if (table_case(&t, vector == (df ? VEC_DF : second[b].vector) &&
+					       trap.frame.error == (df ? 0 : error)))
+				note("pair", first[a].vector << 8 | second[b].vector, vector);
+		}
+	table_line("", &t);
+}
+
 static void prepare(void)
 {
 	static const u8 code64 = 0xa, code32 = 0xc;
@@ -498,4 +567,5 @@ void kmain(void)
 	returns();
 	gates();
 	stacks();
+	double_faults();
 }

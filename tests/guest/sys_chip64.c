@@ -1,113 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Interrupts as the machine gives them: local APIC (SDM 3A chapter 10), I/O APIC, 8259A, 8254, MC146818, 16550, 8042. */
-#include "tests/guest/lib/sys.h"
-
-#define LAPIC  0xfee00000ull
-#define IOAPIC 0xfec00000ull
-
-enum {
-	ID = 0x20,
-	VERSION = 0x30,
-	TPR = 0x80,
-	PPR = 0xa0,
-	EOI = 0xb0,
-	LDR = 0xd0,
-	DFR = 0xe0,
-	SVR = 0xf0,
-	ISR = 0x100,
-	IRR = 0x200,
-	ESR = 0x280,
-	ICR = 0x300,
-	ICR2 = 0x310,
-	LVT_TIMER = 0x320,
-	LVT_LINT0 = 0x350,
-	LVT_LINT1 = 0x360,
-	LVT_ERROR = 0x370,
-	TMICT = 0x380,
-	TMCCT = 0x390,
-	TDCR = 0x3e0
-};
-#define MASKED BIT(16)
-#define SELF   (1 << 18)
-
-static volatile unsigned seen[256];
-static volatile unsigned order[16], nr_order;
-static bool keep_eoi; /* the handler leaves the EOI to the claim */
-
-static u32 apic(u32 reg)
-{
-	return *(volatile u32 *)(LAPIC + reg);
-}
-
-static void apic_write(u32 reg, u32 v)
-{
-	*(volatile u32 *)(LAPIC + reg) = v;
-}
-
-static u32 ioapic(u32 reg)
-{
-	*(volatile u32 *)IOAPIC = reg;
-	return *(volatile u32 *)(IOAPIC + 0x10);
-}
-
-static void ioapic_write(u32 reg, u32 v)
-{
-	*(volatile u32 *)IOAPIC = reg;
-	*(volatile u32 *)(IOAPIC + 0x10) = v;
-}
-
-static bool hook(struct frame *f)
-{
-	if (f->vector == 5)
-		return true; /* an emulator took an IPI that it should have refused */
-	if (f->vector < 32 || f->vector == VEC_DONE)
-		return false;
-	seen[f->vector]++;
-	if (nr_order < ARRAY_SIZE(order))
-		order[nr_order++] = f->vector;
-	if (f->vector != 0xff && !keep_eoi)
-		apic_write(EOI, 0);
-	return true;
-}
-
-static void open_briefly(void)
-{
-	asm volatile("sti; nop; nop; nop; nop; nop; nop; nop; nop; cli" : : : "memory");
-}
-
-static void clear(void)
-{
-	for (unsigned n = 0; n < 256; n++)
-		seen[n] = 0;
-	nr_order = 0;
-}
-
-static bool bit_of(u32 base, unsigned vector)
-{
-	return apic(base + vector / 32 * 16) >> (vector & 31) & 1;
-}
-
-/* Until seen[vector] is @n or long has gone by. */
-static bool wait_for(unsigned vector, unsigned n)
-{
-	for (unsigned i = 0; i < 2000000 && seen[vector] < n; i++)
-		open_briefly();
-	return seen[vector] >= n;
-}
-
-static void self_ipi(unsigned vector)
-{
-	apic_write(ICR, SELF | vector);
-	while (apic(ICR) & BIT(12))
-		;
-}
-
-static void note(u64 a, u64 b)
-{
-	put_value("a", a);
-	put_value("b", b);
-	put_char('\n');
-}
+/* Local APIC and I/O APIC (SDM 3A chapter 10, 82093AA data sheet), and when an interrupt is taken. */
+#include "tests/guest/lib/chip.h"
 
 /* --- local APIC --- */
 
@@ -179,6 +72,47 @@ static void priorities(void)
 	asm volatile("mov %%cr8, %0" : "=r"(cr8));
 	claim_eq("CR8 shows TPR's class", cr8, 5);
 	apic_write(TPR, 0);
+}
+
+/* --- when an interrupt that waits is taken: the instruction it comes before --- */
+
+static volatile u64 taken_at;
+
+static bool note_place(struct frame *f)
+{
+	if (f->vector < 32 || f->vector == VEC_DONE)
+		return false;
+	taken_at = f->ip;
+	apic_write(EOI, 0);
+	return true;
+}
+
+#define SHADOW(name, text, where)                                                                    \
+	({                                                                                           \
+		extern const u8 name[], name##_at[];                                                 \
+		asm(".pushsection .text.stubs, \"ax\"; " #name ": " text "; cli; ret; .popsection"); \
+		taken_at = 0;                                                                        \
+		self_ipi(0x55);                                                                      \
+		asm volatile("call *%0" : : "r"(name) : "rax", "rcx", "memory");                     \
+		claim(where, taken_at == (u64)name##_at);                                            \
+	})
+
+static void shadows(void)
+{
+	trap_hook = note_place;
+	SHADOW(h_sti, "sti; nop; h_sti_at: nop; nop", "STI: taken after one more instruction");
+	SHADOW(h_sti2, "sti; sti; h_sti2_at: nop; nop", "STI twice: the second has no shadow");
+	SHADOW(h_ss2, "mov %ss, %eax; sti; nop; h_ss2_at: mov %eax, %ss; nop", "not between STI's shadow and MOV SS");
+	SHADOW(h_popf, "pushf; orl $0x200, (%rsp); popf; h_popf_at: nop; nop", "POPF that sets IF: at once");
+	SHADOW(h_hlt, "sti; hlt; h_hlt_at: nop", "STI and HLT: wakes, behind HLT");
+	SHADOW(h_rep, "cli; mov $2, %ecx; sti; cld; h_rep_at: nop; cli", "the instruction of the shadow may be any");
+	taken_at = 0;
+	self_ipi(0x55);
+	asm volatile("sti; cli" : : : "memory");
+	claim("STI and CLI: not taken", !taken_at);
+	asm volatile("sti; nop; cli" : : : "memory");
+	claim("but later", taken_at);
+	trap_hook = hook;
 }
 
 static void timer(void)
@@ -314,8 +248,6 @@ static void local(void)
 
 /* --- I/O APIC, with COM1's line --- */
 
-#define COM1 0x3f8
-
 static void io_apic(void)
 {
 	static struct table redir = {.name = "I/O APIC: redirection entries, what can be written"};
@@ -380,376 +312,12 @@ static void io_apic(void)
 	claim("edge: one interrupt for one edge, remote IRR clear", came && seen[0x71] == 1 && !remote);
 }
 
-/* --- 8259A through ExtINT, with the 8254's IRQ 0 and COM1's IRQ 4 --- */
-
-static void pic_init(u8 icw4)
-{
-	outb(0x20, 0x11);
-	outb(0x21, 0x20);
-	outb(0x21, 4);
-	outb(0x21, icw4);
-	outb(0xa0, 0x11);
-	outb(0xa1, 0x28);
-	outb(0xa1, 2);
-	outb(0xa1, 1);
-	outb(0x21, 0xff);
-	outb(0xa1, 0xff);
-}
-
-static u8 pic_read(u16 port, u8 ocw3)
-{
-	outb(port, ocw3);
-	return inb(port);
-}
-
-static void com1_line(bool high)
-{
-	if (high) {
-		outb(COM1 + 4, 0x0b);
-		outb(COM1 + 1, 2);
-	} else {
-		outb(COM1 + 1, 0);
-		inb(COM1 + 2);
-	}
-	for (unsigned n = 0; n < 200; n++)
-		asm volatile("pause");
-}
-
-/* What is printed moves COM1's line: claims on it are printed afterwards. */
-static struct {
-	const char *name;
-	bool good;
-} put_off[16];
-static unsigned nr_later;
-
-static void later(const char *name, bool good)
-{
-	put_off[nr_later].name = name;
-	put_off[nr_later++].good = good;
-}
-
-static void pic(void)
-{
-	static struct table imr = {.name = "8259A: the mask register reads back"};
-
-	keep_eoi = true;
-	apic_write(LVT_LINT0, 7 << 8);
-	pic_init(1);
-	for (unsigned v = 0; v < 256; v++) {
-		outb(0x21, v);
-		outb(0xa1, ~v);
-		if (table_case(&imr, inb(0x21) == v && inb(0xa1) == (u8)~v))
-			note(v, inb(0x21));
-	}
-	outb(0x21, 0xff);
-	outb(0xa1, 0xff);
-	table_line("", &imr);
-	com1_line(false);
-	clear();
-	com1_line(true);
-	later("8259A: a masked request stands in IRR", pic_read(0x20, 0x0a) & 0x10);
-	open_briefly();
-	later("8259A: and doesn't interrupt", !seen[0x24]);
-	outb(0x21, 0xef);
-	later("8259A: unmasked, ExtINT gives its vector", wait_for(0x24, 1));
-	later("8259A: it is in service", (pic_read(0x20, 0x0b)) == (0x10));
-	open_briefly();
-	later("8259A: no more before the EOI", seen[0x24] == 1);
-	com1_line(false);
-	outb(0x20, 0x20);
-	later("8259A: a non-specific EOI ends the service", (pic_read(0x20, 0x0b)) == (0));
-	com1_line(true);
-	wait_for(0x24, 2);
-	outb(0x20, 0x63);
-	bool other = pic_read(0x20, 0x0b) == 0x10;
-	outb(0x20, 0x64);
-	later("8259A: a specific EOI ends the level it names", other && pic_read(0x20, 0x0b) == 0);
-	com1_line(false);
-	/* Poll: acknowledges without INTA. */
-	outb(0x21, 0xef);
-	asm volatile("cli");
-	com1_line(true);
-	outb(0x20, 0x0c);
-	later("8259A: poll gives the level and bit 7", (inb(0x20)) == (0x84));
-	later("8259A: and puts it in service", (pic_read(0x20, 0x0b)) == (0x10));
-	outb(0x20, 0x20);
-	com1_line(false);
-	/* Automatic EOI. */
-	pic_init(3);
-	outb(0x21, 0xef);
-	clear();
-	com1_line(true);
-	wait_for(0x24, 1);
-	later("8259A: automatic EOI leaves nothing in service", (pic_read(0x20, 0x0b)) == (0));
-	com1_line(false);
-	pic_init(1);
-	later("8259A: ICW1 clears the service register", (pic_read(0x20, 0x0b)) == (0));
-	outb(0x21, 0xff);
-	apic_write(LVT_LINT0, MASKED);
-	keep_eoi = false;
-	while (nr_later) {
-		nr_later--;
-		claim(put_off[nr_later].name, put_off[nr_later].good);
-	}
-}
-
-/* --- 8254, counter 2: its gate is bit 0 of port 61h --- */
-
-static u8 pit_status(unsigned counter)
-{
-	outb(0x43, 0xe0 | 2 << counter);
-	return inb(0x40 + counter);
-}
-
-static void pit(void)
-{
-	static struct table status = {
-	    .name = "8254: read-back status echoes access, mode and BCD, every counter 2 setting"};
-	static struct table out = {.name = "8254: OUT after the control word: low in mode 0, else high"};
-
-	outb(0x61, inb(0x61) & ~3);
-	for (unsigned mode = 0; mode < 8; mode++)
-		for (unsigned access = 1; access < 4; access++)
-			for (unsigned bcd = 0; bcd < 2; bcd++) {
-				u8 control = 2 << 6 | access << 4 | mode << 1 | bcd, s;
-				unsigned real = mode > 5 ? mode - 4 : mode;
-
-				outb(0x43, control);
-				s = pit_status(2);
-				/* Modes 6 and 7 are other names of 2 and 3; which is read back, is the chip's affair. */
-				if (mode < 6 && table_case(&status, (s & 0x7f) == (0x40 | (control & 0x3f))))
-					note(control, s);
-				if (table_case(&out, s >> 7 == (real != 0)))
-					note(control, s);
-			}
-	table_line("", &status);
-	table_line("", &out);
-	outb(0x43, 0xb0);
-	outb(0x42, 0x34);
-	outb(0x42, 0x12);
-	outb(0x61, inb(0x61) | 1);
-	outb(0x43, 0x80);
-	u8 low = inb(0x42), high = inb(0x42);
-	u16 first = low | high << 8;
-	claim("8254: counts down from what was written", first <= 0x1234);
-	outb(0x43, 0x80);
-	for (unsigned n = 0; n < 20000; n++)
-		asm volatile("nop");
-	outb(0x43, 0x80); /* a second latch before the first is read is ignored */
-	low = inb(0x42);
-	high = inb(0x42);
-	u16 latched = low | high << 8;
-	outb(0x43, 0x80);
-	low = inb(0x42);
-	high = inb(0x42);
-	claim("8254: a latched count stays until it is read", latched <= first && (u16)(low | high << 8) < latched);
-	/* Mode 0: OUT rises when the count has run out; port 61h bit 5 shows it. */
-	outb(0x43, 0xb0);
-	outb(0x42, 200);
-	outb(0x42, 0);
-	bool was_low = !(inb(0x61) & 0x20);
-	for (unsigned n = 0; n < 1000000 && !(inb(0x61) & 0x20); n++)
-		;
-	claim("8254: mode 0, OUT goes high at terminal count", was_low && (inb(0x61) & 0x20));
-	/* The gate holds the count. */
-	outb(0x61, inb(0x61) & ~1);
-	outb(0x43, 0xb0);
-	outb(0x42, 0xff);
-	outb(0x42, 0xff);
-	outb(0x43, 0x80);
-	low = inb(0x42);
-	high = inb(0x42);
-	first = low | high << 8;
-	for (unsigned n = 0; n < 20000; n++)
-		asm volatile("nop");
-	outb(0x43, 0x80);
-	low = inb(0x42);
-	high = inb(0x42);
-	claim("8254: mode 0, a low gate stops counting", (u16)(low | high << 8) == first);
-}
-
-/* --- MC146818 --- */
-
-static u8 cmos(u8 reg)
-{
-	outb(0x70, reg);
-	return inb(0x71);
-}
-
-static void cmos_write(u8 reg, u8 v)
-{
-	outb(0x70, reg);
-	outb(0x71, v);
-}
-
-static void rtc(void)
-{
-	static struct table ram = {.name = "MC146818: battery-backed bytes keep what is written"};
-	static struct table rates = {.name = "MC146818: periodic interrupt at rates 3 to 8"};
-	u8 b = cmos(11), a = cmos(10);
-
-	for (unsigned reg = 0x50; reg < 0x58; reg++) {
-		u8 old = cmos(reg);
-
-		for (unsigned bit = 0; bit < 8; bit++) {
-			cmos_write(reg, 1 << bit);
-			if (table_case(&ram, cmos(reg) == 1 << bit))
-				note(reg, bit);
-		}
-		cmos_write(reg, old);
-	}
-	table_line("", &ram);
-	claim("MC146818: register D says the time is valid", cmos(13) & 0x80);
-	ioapic_write(0x11 + 2 * 8, apic(ID));
-	ioapic_write(0x10 + 2 * 8, 0x72);
-	for (unsigned rate = 3; rate < 9; rate++) {
-		clear();
-		cmos_write(11, b & 0x07);
-		cmos_write(10, (a & 0xf0) | rate);
-		cmos(12);
-		cmos_write(11, (b & 0x07) | 0x40);
-		bool came = wait_for(0x72, 1);
-		u8 c = cmos(12), again = cmos(12);
-
-		if (table_case(&rates, came && (c & 0xc0) == 0xc0 && !(again & 0x80)))
-			note(rate, c);
-	}
-	table_line("", &rates);
-	cmos_write(11, b & 0x07);
-	cmos_write(10, a);
-	cmos(12);
-	ioapic_write(0x10 + 2 * 8, BIT(16));
-	cmos_write(11, (b & 0x07) | 0x80);
-	u8 sec = cmos(0);
-	cmos_write(0, 0x12);
-	claim("MC146818: SET holds the clock, seconds can be written", cmos(0) == 0x12 && !(cmos(10) & 0x80));
-	cmos_write(0, sec);
-	cmos_write(11, b);
-	outb(0x70, 0x0d);
-}
-
-/* --- 16550 in loopback --- */
-
-static void uart(void)
-{
-	static struct table modem = {.name = "16550: loopback, MCR's outputs at MSR's inputs"};
-	static struct table data = {.name = "16550: loopback, every byte through the FIFO"};
-	static struct table scratch = {.name = "16550: scratch and divisor registers"};
-	u8 lcr = inb(COM1 + 3), mcr = inb(COM1 + 4);
-	bool good;
-
-	outb(COM1 + 1, 0);
-	for (unsigned v = 0; v < 256; v++) {
-		outb(COM1 + 7, v);
-		outb(COM1 + 3, 0x83);
-		u8 lo = inb(COM1), hi = inb(COM1 + 1);
-		outb(COM1, v);
-		outb(COM1 + 1, ~v);
-		good = inb(COM1) == v && inb(COM1 + 1) == (u8)~v;
-		outb(COM1, lo);
-		outb(COM1 + 1, hi);
-		outb(COM1 + 3, 3);
-		if (table_case(&scratch, good && inb(COM1 + 7) == v))
-			note(v, 0);
-	}
-	for (unsigned v = 0; v < 16; v++) {
-		outb(COM1 + 4, 0x10 | v);
-		u8 msr = inb(COM1 + 6) >> 4;
-		u8 want = (v & 2 ? 1 : 0) | (v & 1 ? 2 : 0) | (v & 4) | (v & 8);
-
-		if (table_case(&modem, msr == want))
-			note(v, msr);
-	}
-	outb(COM1 + 4, 0x10);
-	outb(COM1 + 2, 7);
-	for (unsigned v = 0; v < 256; v++) {
-		outb(COM1, v);
-		for (unsigned n = 0; n < 200000 && !(inb(COM1 + 5) & 1); n++)
-			;
-		if (table_case(&data, (inb(COM1 + 5) & 1) && inb(COM1) == v && !(inb(COM1 + 5) & 1)))
-			note(v, 0);
-	}
-	good = (inb(COM1 + 2) & 0xc0) == 0xc0;
-	outb(COM1 + 2, 0);
-	bool off = (inb(COM1 + 2) & 0xc0) == 0;
-	outb(COM1 + 2, 7);
-	outb(COM1 + 4, mcr);
-	outb(COM1 + 3, lcr);
-	inb(COM1 + 6);
-	table_line("", &scratch);
-	table_line("", &modem);
-	table_line("", &data);
-	claim("16550: IIR shows whether the FIFOs are on", good && off);
-}
-
-/* --- 8042 --- */
-
-static bool kbd_wait(bool output)
-{
-	for (unsigned n = 0; n < 1000000; n++)
-		if (output ? inb(0x64) & 1 : !(inb(0x64) & 2))
-			return true;
-	return false;
-}
-
-static int kbd_answer(u8 command)
-{
-	kbd_wait(false);
-	outb(0x64, command);
-	return kbd_wait(true) ? inb(0x60) : -1;
-}
-
-static void keyboard(void)
-{
-	static struct table cmd = {.name = "8042: the command byte's bits read back"};
-	int old;
-
-	while (inb(0x64) & 1)
-		inb(0x60);
-	claim_eq("8042: self test", kbd_answer(0xaa), 0x55);
-	claim_eq("8042: interface test", kbd_answer(0xab), 0);
-	old = kbd_answer(0x20);
-	for (unsigned v = 0; v < 8; v++) {
-		u8 byte = 0x30 | (v & 1 ? 0x04 : 0) | (v & 2 ? 0x40 : 0); /* both ports off, no interrupts */
-
-		kbd_wait(false);
-		outb(0x64, 0x60);
-		kbd_wait(false);
-		outb(0x60, byte);
-		if (table_case(&cmd, kbd_answer(0x20) == byte))
-			note(byte, v);
-	}
-	table_line("", &cmd);
-	kbd_wait(false);
-	outb(0x64, 0xd2);
-	kbd_wait(false);
-	outb(0x60, 0x5a);
-	claim("8042: D2h puts a byte in the output buffer", kbd_wait(true) && !(inb(0x64) & 0x20) && inb(0x60) == 0x5a);
-	claim("8042: the output port's reset line is high", kbd_answer(0xd0) & 1);
-	kbd_wait(false);
-	outb(0x64, 0x60);
-	kbd_wait(false);
-	outb(0x60, old);
-}
-
 void kmain(void)
 {
-	rings_init();
-	wrmsr(0x1b, rdmsr(0x1b) | BIT(11));
-	apic_write(SVR, 0x1ff);
-	apic_write(TPR, 0);
-	for (unsigned pin = 0; pin < 24; pin++)
-		ioapic_write(0x10 + 2 * pin, BIT(16));
-	apic_write(LVT_LINT0, MASKED);
-	apic_write(LVT_LINT1, MASKED);
-	trap_hook = hook;
+	chip_init();
 	priorities();
+	shadows();
 	timer();
 	local();
 	io_apic();
-	pic();
-	pit();
-	rtc();
-	uart();
-	keyboard();
 }
