@@ -346,10 +346,22 @@ static void on_signal(int sig)
 	interrupted->stop = true;
 }
 
-/* Names and reasons of forms come out of the workers by being made here again. */
+static void progress(const struct session *s)
+{
+	u64 done = 0, different = 0;
+
+	for (unsigned n = 0; n < ARRAY_SIZE(runs); n++) {
+		done += s->sh->tally[n].done;
+		different += s->sh->tally[n].different;
+	}
+	printf("# %lu sequences, %lu differ\n", done, different);
+	fflush(stdout);
+}
+
 static void run_jobs(struct session *s)
 {
 	unsigned left = s->opt.jobs;
+	double next = now() + 60;
 
 	fflush(stdout);
 	for (unsigned job = 0; job < s->opt.jobs; job++) {
@@ -372,6 +384,10 @@ static void run_jobs(struct session *s)
 			continue;
 		}
 		usleep(200000);
+		if (now() > next) {
+			progress(s);
+			next += 60;
+		}
 		if (s->opt.state)
 			state_save(s);
 	}
@@ -399,8 +415,7 @@ static void report(const struct session *s)
 static void usage(void)
 {
 	fputs("diff [--seed N] [--seconds N] [--class int|sse|x87|state]\n"
-	      "     [--block N] [--blocks N]  which blocks of "
-	      "sequences, instead of a time\n"
+	      "     [--block N] [--blocks N]  which blocks of sequences, instead of a time\n"
 	      "     [--keep-going N]          end after so many different differences (a worker)\n"
 	      "     [--jobs N] [--state FILE] in parallel; resumes there\n"
 	      "     [--strict]                compare undefined flags on AMD's processors too\n"
