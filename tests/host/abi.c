@@ -488,11 +488,12 @@ static void test_bad_state(void)
 	struct vm vm;
 	int exit;
 
-	vm_open(&vm, VM_LONG, spin, spin_end);
-	vm.regs->cr0 &= ~1ull; /* PG without PE */
+	vm_open(&vm, VM_REAL, spin, spin_end);
+	vm.regs->cr0 |= 1u << 31; /* PG without PE */
 	exit = vm_step(&vm, 1);
 	expect(&vm, exit, VMDBG_EXIT_BAD_ENTRY, "an impossible guest state is a failed entry");
-	vm.regs->cr0 |= 1;
+	vm_close(&vm);
+	vm_open(&vm, VM_LONG, spin, spin_end);
 	vm.regs->seg[1].ar = 0;
 	exit = vm_step(&vm, 1);
 	expect(&vm, exit, VMDBG_EXIT_BAD_ENTRY, "so is an impossible segment");
@@ -595,6 +596,10 @@ static void test_arguments(void)
 	refuse(vm_run(&vm, VMDBG_RUN_STEP) == -EINVAL ? (errno = EINVAL, -1) : 0, EINVAL,
 	       "an XCR0 that the model hasn't");
 	vm.regs->xcr0 = 1;
+	vm.regs->cr0 &= ~1ull;
+	refuse(vm_run(&vm, VMDBG_RUN_STEP) == -EINVAL ? (errno = EINVAL, -1) : 0, EINVAL,
+	       "EFER.LMA without protection");
+	vm.regs->cr0 |= 1;
 	vm.run->nr_open = 1000;
 	refuse(vm_run(&vm, VMDBG_RUN_STEP) == -EINVAL ? (errno = EINVAL, -1) : 0, EINVAL, "too many open pages");
 	vm.run->nr_open = 0;

@@ -18,6 +18,7 @@ static u64 now(void)
 static void figure(const char *name, u64 ticks, u64 rounds)
 {
 	printf("= %-62s %8llu ticks\n", name, (unsigned long long)(ticks / rounds));
+	fflush(stdout);
 }
 
 CODE(tsc, ".code64\n 1: rdtsc\n jmp 1b\n");

@@ -101,6 +101,10 @@ void vtx_regs_in(struct x86_state *s, const struct vmdbg_regs *r)
 	for (unsigned n = 0; n < SEG_ALL; n++) {
 		u32 ar = r->seg[n].ar;
 
+		/* In real mode loading CS leaves its rights alone; processors differ in what they show (Bochs: data). */
+		if (n == SEG_CS && !(s->cr0 & CR0_PE))
+			ar = s->seg[SEG_CS].ar;
+
 		/* Of a segment that can't be used only this means something; SS keeps the CPL. */
 		if (ar & AR_UNUSABLE)
 			ar &= AR_UNUSABLE | (n == SEG_SS ? AR_DPL : 0);

@@ -47,7 +47,6 @@ void vtx_break(struct vtx_cpu *cpu, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(cpu->broken.text, sizeof(cpu->broken.text), fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "VTX: %s\n", cpu->broken.text);
 	machine_set_end(cpu->vcpu.machine, END_ERROR, 0);
 }
 

@@ -50,6 +50,9 @@ static int check_run(const struct vcpu *v)
 		return -EINVAL;
 	if (!canonical(r->lstar) || !canonical(r->kernel_gs_base))
 		return -EINVAL;
+	/* VM entry refuses it; Bochs 2.7 doesn't, and dies of it. */
+	if ((r->efer & EFER_LMA) && (~r->cr0 & (X86_CR0_PE | X86_CR0_PG) || !(r->cr4 & X86_CR4_PAE)))
+		return -EINVAL;
 	if (r->xcr0 & ~XCR0_MODEL || !(r->xcr0 & 1))
 		return -EINVAL;
 	if ((run->flags & VMDBG_RUN_BOUNCE) && machine_is_ram(v->machine, run->bounce_gpa))
