@@ -40,7 +40,8 @@ static void print_help(FILE *f)
 static int help(int argc, char **argv)
 {
 	const struct command *command;
-	char option[] = "--help";
+	char option[] = "--help", *two[] = {argc > 1 ? argv[1] : NULL, option, NULL},
+	     *three[] = {argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL, option, NULL};
 
 	if (argc < 2) {
 		print_help(stdout);
@@ -51,7 +52,7 @@ static int help(int argc, char **argv)
 		complain("there is no command '%s'; vmdbg help lists them", argv[1]);
 		return STATUS_USAGE;
 	}
-	return command->run(2, (char *[]){argv[1], option, NULL});
+	return argc > 2 ? command->run(3, three) : command->run(2, two);
 }
 
 /* Opens what the caller closed of stdin, stdout and stderr: the trace must not get one of their numbers. */

@@ -26,6 +26,7 @@ struct recording {
 	struct playback from; /* branch: the trace; session and m are its */
 	struct replayer_place from_place;
 	u64 from_console;
+	struct timeline *past;       /* of the replay: GDB can go back there too */
 	struct memory_digest memory; /* of the replay, for the recorder */
 	struct ring *ring;           /* record --ring: writer is its */
 	struct guest guest;
@@ -71,8 +72,11 @@ static int make_session(struct recording *r)
 }
 
 /* A trace that is there already is found out before the guest is made. */
-static int choose_output(struct recording *r)
+static int choose_output(struct recording *r, enum options_command which)
 {
+	if (which == OPT_BRANCH && (!r->o.at || !r->o.output))
+		return error_set(&r->err, -EINVAL, "%s is missing; see vmdbg branch --help",
+				 !r->o.at ? "--at POSITION" : "-o FILE");
 	r->output = r->o.output ? strdup(r->o.output) : options_default_output(r->o.file);
 	if (!r->output)
 		return error_set(&r->err, -ENOMEM, "no memory");
@@ -113,16 +117,16 @@ static void remove_hidden_output(struct recording *r)
 }
 
 /* What a person looking at the trace may want to know. */
-static int write_note(struct recording *r)
+static int write_note(struct recording *r, struct trace_writer *w)
 {
 	struct trace_buf text = {0};
 	int rc = trace_text_add(&text, "kernel", r->what);
 
 	if (!rc)
 		rc = trace_text_add(&text, "recorder", "vmdbg " VMDBG_VERSION);
-	rc = rc ? error_set(&r->err, rc, "no memory") : trace_write(r->writer, TRACE_NOTE, 0, text.data, text.len);
+	rc = rc ? error_set(&r->err, rc, "no memory") : trace_write(w, TRACE_NOTE, 0, text.data, text.len);
 	if (rc && !r->err.text[0])
-		r->err = *trace_writer_error(r->writer);
+		r->err = *trace_writer_error(w);
 	trace_buf_free(&text);
 	return rc;
 }
@@ -142,7 +146,9 @@ static int write_ring_head(void *ctx, struct trace_writer *w, enum ring_head kin
 	};
 	struct recording *r = ctx;
 
-	return session_save(&r->session, w, session_flags(r) | flags[kind], err);
+	int rc = session_save(&r->session, w, session_flags(r) | flags[kind], err);
+
+	return rc ? rc : write_note(r, w);
 }
 
 static int create_trace(struct recording *r)
@@ -184,8 +190,8 @@ static int start_trace(struct recording *r)
 	int rc = create_trace(r);
 
 	config.ring = r->ring;
-	if (!rc && !r->from.reader)
-		rc = write_note(r);
+	if (!rc && !r->from.reader && !r->ring)
+		rc = write_note(r, r->writer);
 	if (!rc && r->session.disk && !r->o.embed_none) {
 		config.disk = r->session.disk;
 		rc = disk_record(config.disk, r->writer, &r->m->vcpu[0]->insns);
@@ -238,7 +244,8 @@ static int finish_trace(struct recording *r)
 /* GDB drives it, on the trace that is being written. */
 static int debug_guest(struct recording *r)
 {
-	struct timeline_config config = {.m = r->m, .recorder = r->recorder, .memory = r->o.checkpoint_memory};
+	struct timeline_config config = {
+	    .m = r->m, .recorder = r->recorder, .past = r->past, .memory = r->o.checkpoint_memory};
 	struct trace_reader *reader = NULL;
 	struct replayer *replayer = NULL;
 	struct timeline *tl = NULL;
@@ -354,15 +361,14 @@ static int follow(struct recording *r)
 	struct playback *p = &r->from;
 	struct timeline_config config = {
 	    .m = p->m, .replayer = p->replayer, .reader = p->reader, .memory = r->o.checkpoint_memory};
-	struct timeline *tl;
 	struct target *t;
 	int rc;
 
 	p->m->listener = (struct machine_listener){.console = count_console, .ctx = r};
-	rc = timeline_create(&tl, &config, &r->err);
+	rc = timeline_create(&r->past, &config, &r->err);
 	if (rc)
 		return rc;
-	t = timeline_target(tl);
+	t = timeline_target(r->past);
 	rc = t->ops->seek(t, r->o.at, &r->err);
 	if (!rc && (replayer_result(p->replayer) != REPLAY_RUNNING || p->m->end))
 		rc = error_set(&r->err, -EINVAL, "--at %s is the end of the recording: nothing can follow it", r->o.at);
@@ -372,7 +378,6 @@ static int follow(struct recording *r)
 			       r->o.at, (unsigned long long)machine_position(p->m),
 			       (unsigned long long)machine_position(p->m) + 1);
 	replayer_save(p->replayer, &r->from_place);
-	timeline_free(tl);
 	return rc;
 }
 
@@ -380,9 +385,6 @@ static int make_branch(struct recording *r)
 {
 	int rc;
 
-	if (!r->o.at || !r->output)
-		return error_set(&r->err, -EINVAL, "%s is missing; see vmdbg branch --help",
-				 !r->o.at ? "--at POSITION" : "-o FILE");
 	rc = playback_open(&r->from, &r->o, &r->err);
 	r->m = r->from.m;
 	/* The session's files stay where they are; both know of them until the end. */
@@ -399,7 +401,7 @@ static int make_branch(struct recording *r)
 
 static int record(struct recording *r, enum options_command which)
 {
-	int status, rc = which != OPT_RUN ? choose_output(r) : r->o.gdb ? choose_hidden_output(r) : 0;
+	int status, rc = which != OPT_RUN ? choose_output(r, which) : r->o.gdb ? choose_hidden_output(r) : 0;
 
 	if (!rc)
 		rc = options_check_outputs(&r->o, &r->err);
@@ -432,6 +434,7 @@ static void release(struct recording *r)
 	if (r->recorder)
 		recorder_free(r->recorder);
 	memory_digest_free(&r->memory);
+	timeline_free(r->past);
 	if (r->from.reader) {
 		playback_close(&r->from);
 	} else {

@@ -220,6 +220,8 @@ static int debug(struct replay *r)
 	struct error console = {""};
 	int rc = timeline_create(&tl, &config, &r->err);
 
+	if (!rc && r->o.at && !r->o.quiet)
+		fprintf(stderr, "vmdbg: going to %s\n", r->o.at);
 	if (!rc && r->o.at)
 		rc = timeline_target(tl)->ops->seek(timeline_target(tl), r->o.at, &r->err);
 	if (!rc)

@@ -89,6 +89,7 @@ static int run_index(int argc, char **argv);
 
 static int run_trace(int argc, char **argv)
 {
+	static char name[] = "trace index";
 	static const char *const whats[] = {"info", "dump", "verify"};
 	struct error err = {""};
 	const char *what = NULL;
@@ -100,7 +101,7 @@ static int run_trace(int argc, char **argv)
 		return STATUS_OK;
 	}
 	if (argc > 1 && !strcmp(argv[1], "index")) {
-		argv[1] = argv[0];
+		argv[1] = name;
 		return run_index(argc - 1, argv + 1);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(whats); i++)

@@ -422,7 +422,7 @@ static u64 default_memory(void)
 int timeline_create(struct timeline **out, const struct timeline_config *config, struct error *err)
 {
 	struct timeline *tl = calloc(1, sizeof(*tl));
-	int ret;
+	int ret = 0;
 
 	if (!tl)
 		return error_set(err, -ENOMEM, "no memory for a timeline");
@@ -436,7 +436,13 @@ int timeline_create(struct timeline **out, const struct timeline_config *config,
 	stream_init(&tl->cursor, tl->reader);
 	/* What is wrong with checkpoints in the trace only costs time. */
 	checkpoint_file_init(&tl->stored, tl->reader, NULL);
-	ret = checkpoints_init(&tl->points, tl->m, config->memory ? config->memory : default_memory());
+	if (config->past) {
+		tl->points = config->past->points;
+		tl->furthest = machine_position(tl->m);
+		config->past->points = (struct checkpoints){0};
+	} else {
+		ret = checkpoints_init(&tl->points, tl->m, config->memory ? config->memory : default_memory());
+	}
 	if (!ret) {
 		take(tl, false);
 		ret = tl->points.nr ? 0 : -ENOMEM;

@@ -29,6 +29,9 @@ struct timeline_config {
 	struct replayer *replayer;   /* of @reader, on @m */
 	struct trace_reader *reader; /* must stay open */
 	struct recorder *recorder;   /* of a live machine, writing what @reader reads; else NULL */
+	/* The timeline of the replay that the machine came here by, on the trace that the present one is a copy of: its
+	 * checkpoints are taken over, and nothing is left to do with it but to free it. Or NULL. */
+	struct timeline *past;
 	u64 memory;                  /* bytes that checkpoints may take; 0: a quarter of the host's RAM */
 };
 
