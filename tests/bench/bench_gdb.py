@@ -7,6 +7,7 @@ QEMU records with -icount shift=0 (a nanosecond an instruction, as vmdbg's virtu
 goes back by loading the snapshot before the place and replaying from there (QEMU's documentation, "Record/replay",
 "Reverse debugging"). With a snapshot near the place, taken by savevm while recording or while replaying, QEMU 7.2 stands
 still when it should go on from it, so there is no row for that. BENCH_QEMU=0 leaves QEMU out."""
+import atexit
 import json
 import os
 import random
@@ -207,6 +208,7 @@ class Qemu:
                 "-drive", f"file={folder}/snapshots.qcow2,if=none,id=snapshots",
                 "-qmp", f"unix:{folder}/qmp,server=on,wait=off", *options]
         self.child = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
+        atexit.register(self.child.kill)
         watch = stopwatch()
         while True:
             try:
