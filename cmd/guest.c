@@ -179,6 +179,7 @@ int guest_init(struct guest *g, struct machine *m, struct options *o, bool repla
 	memset(g, 0, sizeof(*g));
 	g->m = m;
 	g->o = o;
+	g->figures.first = machine_position(m);
 	rc = open_console(g, replay, err);
 	if (rc)
 		return rc;

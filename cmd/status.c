@@ -55,7 +55,7 @@ char *format_ns(char out[FORMAT_MAX], u64 ns)
 
 double figures_mips(const struct figures *f)
 {
-	return f->seconds > 0 ? f->insns / f->seconds / 1e6 : 0;
+	return f->seconds > 0 ? (f->insns - f->first) / f->seconds / 1e6 : 0;
 }
 
 void status_init(struct status *s, bool wanted, const struct console *console)
@@ -97,7 +97,7 @@ void status_draw(struct status *s, struct figures *f)
 	if (!s->on || now - s->drawn < DRAW_EVERY || (s->console && s->console->column))
 		return;
 	if (now - s->rate_at >= RATE_OVER || !s->mips) {
-		s->mips = (f->insns - s->rate_insns) / (now - s->rate_at) / 1e6;
+		s->mips = (f->insns - max64(s->rate_insns, f->first)) / (now - s->rate_at) / 1e6;
 		s->rate_at = now;
 		s->rate_insns = f->insns;
 	}

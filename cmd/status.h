@@ -9,6 +9,7 @@
 /* What a line or summary says. */
 struct figures {
 	u64 guest_ns;
+	u64 first; /* position at which the run began */
 	u64 insns;
 	u64 branches;
 	u64 events;
@@ -41,7 +42,7 @@ char *format_count(char out[FORMAT_MAX], u64 n);
 char *format_bytes(char out[FORMAT_MAX], u64 bytes);
 char *format_ns(char out[FORMAT_MAX], u64 ns);
 
-/* Millions of instructions a second; 0 when no time has passed. */
+/* Millions of instructions a second, of those that were run; 0 when no time has passed. */
 double figures_mips(const struct figures *f);
 
 #endif
