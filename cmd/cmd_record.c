@@ -36,6 +36,7 @@ struct recording {
 	char *folder;  /* run --gdb: where its trace is, which nobody is to see */
 	char *kept;    /* where the trace is when its end could not be written */
 	bool finished; /* the trace is whole and in its place */
+	bool lost;     /* the machine isn't where recording stopped: nothing can be added to the trace */
 	char *what;    /* the kernel */
 	struct error err;
 };
@@ -106,6 +107,7 @@ static int choose_hidden_output(struct recording *r)
 	return 0;
 }
 
+/* Gone as soon as it is open: however this process ends, nothing is left. */
 static void remove_hidden_output(struct recording *r)
 {
 	if (!r->folder)
@@ -113,7 +115,6 @@ static void remove_hidden_output(struct recording *r)
 	if (r->output)
 		unlink(r->output);
 	rmdir(r->folder);
-	free(r->folder);
 }
 
 /* What a person looking at the trace may want to know. */
@@ -249,11 +250,13 @@ static int debug_guest(struct recording *r)
 	struct trace_reader *reader = NULL;
 	struct replayer *replayer = NULL;
 	struct timeline *tl = NULL;
+	struct error ignored;
 	int rc = recorder_flush(r->recorder, &r->err);
 
 	status_init(&r->guest.status, false, &r->guest.console);
 	if (!rc)
 		rc = trace_open(&reader, trace_writer_path(r->writer), 0, &r->err);
+	remove_hidden_output(r);
 	r->session.msr_logged = r->session.config.clock == CLOCK_HOST;
 	if (!rc)
 		rc = replayer_create(&replayer, reader, r->m, &r->session, &r->err);
@@ -264,8 +267,12 @@ static int debug_guest(struct recording *r)
 		rc = timeline_create(&tl, &config, &r->err);
 	if (!rc)
 		rc = debug_serve(tl, &r->o, true, &r->err);
-	if (!rc)
-		rc = timeline_go_live(tl, &r->err);
+	if (tl) {
+		int back = timeline_go_live(tl, rc ? &ignored : &r->err);
+
+		r->lost = back;
+		rc = rc ? rc : back;
+	}
 	timeline_free(tl);
 	if (replayer)
 		replayer_free(replayer);
@@ -289,7 +296,7 @@ static int run_guest(struct recording *r)
 	r->guest.recorder = r->recorder;
 	rc = r->o.gdb ? debug_guest(r) : guest_run(&r->guest);
 	/* The recorder may run the guest a little further: its console and the signals are still needed. */
-	if (record) {
+	if (record && !r->lost) {
 		int trace = finish_trace(r);
 
 		rc = rc ? rc : trace;
@@ -348,13 +355,6 @@ static int make_machine(struct recording *r)
 	return rc;
 }
 
-static void count_console(void *ctx, enum console_port port, const u8 *buf, size_t len)
-{
-	struct recording *r = ctx;
-
-	r->from_console += len;
-}
-
 /* Replays to where the branch leaves the recording. */
 static int follow(struct recording *r)
 {
@@ -364,7 +364,6 @@ static int follow(struct recording *r)
 	struct target *t;
 	int rc;
 
-	p->m->listener = (struct machine_listener){.console = count_console, .ctx = r};
 	rc = timeline_create(&r->past, &config, &r->err);
 	if (rc)
 		return rc;
@@ -378,6 +377,7 @@ static int follow(struct recording *r)
 			       r->o.at, (unsigned long long)machine_position(p->m),
 			       (unsigned long long)machine_position(p->m) + 1);
 	replayer_save(p->replayer, &r->from_place);
+	r->from_console = p->m->progress.console;
 	return rc;
 }
 
@@ -443,6 +443,7 @@ static void release(struct recording *r)
 	}
 	options_free(&r->o);
 	remove_hidden_output(r);
+	free(r->folder);
 	free(r->output);
 	free(r->kept);
 	free(r->what);

@@ -66,7 +66,7 @@ static int store(struct indexing *x)
 	rc = checkpoint_make(&x->points, &place, &cp);
 	if (rc)
 		return error_set(x->err, rc, "no memory for a checkpoint");
-	rc = checkpoint_store(&x->points, cp, x->last, 0, &x->put, x->err);
+	rc = checkpoint_store(&x->points, cp, x->last, &x->put, x->err);
 	checkpoint_free(&x->points, x->last);
 	x->last = cp;
 	x->stored += !rc;
@@ -166,6 +166,8 @@ int trace_index(const struct options *o, struct error *err)
 	u64 before = 0, after = 0;
 	int rc = playback_open(&x.p, o, err);
 
+	if (!rc)
+		x.figures.first = machine_position(x.p.m);
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		sigaction(signals[i], &sa, NULL);
 	running = x.p.m;

@@ -42,15 +42,15 @@ struct checkpoints {
 int checkpoints_init(struct checkpoints *c, struct machine *m, u64 budget);
 void checkpoints_free(struct checkpoints *c);
 
-/* One of the machine as it stands, unless there is one at its position already. When all take more than the budget,
- * others are given up: those made for an earlier neighbourhood first, then where they stand closest. The first stays, and
- * the one just made. -ENOMEM: none was made. */
+/* One of the machine as it stands, unless there is one at its position already. -ENOMEM: none was made. */
 int checkpoints_take(struct checkpoints *c, const struct replayer_place *replay, bool near);
 
 /* One of the machine as it stands, wherever that is, outside the list. -ENOMEM. */
 int checkpoint_make(struct checkpoints *c, const struct replayer_place *replay, struct checkpoint **out);
 
-/* Enters one that was put together elsewhere (read from a trace) and takes it over. */
+/* Enters one that was put together elsewhere (read from a trace) and takes it over. When all take more than the budget,
+ * others are given up: those made for an earlier neighbourhood first, then where they stand closest. The first stays, and
+ * the one just entered. -ENOMEM. */
 int checkpoints_add(struct checkpoints *c, struct checkpoint *cp);
 void checkpoint_free(struct checkpoints *c, struct checkpoint *cp);
 

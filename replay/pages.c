@@ -104,8 +104,25 @@ int pages_init(struct pages *p, struct machine *m)
 	return 0;
 }
 
+/* For whoever comes next, to whom the base isn't known. */
+static void touch_base(const struct pages *p)
+{
+	u64 first = 0;
+
+	for (unsigned i = 0; i < p->m->mem.count; i++) {
+		const struct memory_slot *slot = &p->m->mem.slot[i];
+
+		for (u64 n = 0; n < slot->size >> PAGE_SHIFT; n++)
+			if (page_image_get(p->base, first + n))
+				slot->flags[n] |= PAGE_TOUCHED;
+		first += slot->size >> PAGE_SHIFT;
+	}
+}
+
 void pages_free(struct pages *p)
 {
+	if (p->base)
+		touch_base(p);
 	page_image_put(p, p->base);
 	p->base = NULL;
 	assert(!p->bytes);

@@ -21,7 +21,8 @@ struct pages {
 
 /* Everything written before counts as touched. -ENOMEM. */
 int pages_init(struct pages *p, struct machine *m);
-/* After all images were let go. */
+/* After all images were let go, with the machine still there: somebody else may begin anew. One at a time has its machine's
+ * PAGE_TOUCHED. */
 void pages_free(struct pages *p);
 
 /* An image of RAM as it is now; page_image_put() lets it go. -ENOMEM: nothing has changed. */

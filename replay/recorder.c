@@ -221,7 +221,7 @@ static int store_checkpoint(struct recorder *r)
 	ret = checkpoint_make(&r->points, &place, &cp);
 	if (ret)
 		return fail(r, ret, "out of memory");
-	ret = checkpoint_store(&r->points, cp, r->last_point, r->console_bytes, &r->put, &err);
+	ret = checkpoint_store(&r->points, cp, r->last_point, &r->put, &err);
 	checkpoint_free(&r->points, r->last_point);
 	r->last_point = cp;
 	return ret ? fail(r, ret, err.text) : 0;

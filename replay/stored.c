@@ -46,7 +46,7 @@ static int put_blocks(const struct checkpoint *cp, const struct checkpoint *sinc
 }
 
 int checkpoint_store(const struct checkpoints *c, const struct checkpoint *cp, const struct checkpoint *since,
-		     u64 console, struct checkpoint_put *put, struct error *err)
+		     struct checkpoint_put *put, struct error *err)
 {
 	struct checkpoint_record rec = {
 	    .position = cp->position,
@@ -54,7 +54,7 @@ int checkpoint_store(const struct checkpoints *c, const struct checkpoint *cp, c
 	    .place = cp->replay.stream,
 	    .writes = cp->replay.writes,
 	    .events = cp->replay.events,
-	    .console = console,
+	    .console = cp->progress.console,
 	    .nr_progress = PROGRESS_COUNT,
 	    .progress =
 		{
@@ -126,7 +126,9 @@ static int take_record(struct fetching *f, const struct checkpoint_record *rec)
 	struct checkpoint *cp = f->cp;
 	const u64 *progress = rec->progress;
 
-	if (rec->nr_progress != PROGRESS_COUNT || rec->state_len != machine_state_size(f->c->m))
+	if (rec->nr_progress != PROGRESS_COUNT || rec->state_len != machine_state_size(f->c->m) ||
+	    machine_state_position(rec->state) != rec->position ||
+	    (progress[PROGRESS_DELIVERED_AT] == rec->position && progress[PROGRESS_DELIVERED]))
 		return -EBADMSG;
 	cp->position = rec->position;
 	cp->replay = (struct replayer_place){
@@ -136,6 +138,7 @@ static int take_record(struct fetching *f, const struct checkpoint_record *rec)
 	    .injections = (u32)progress[PROGRESS_INJECTIONS],
 	    .idle_jumps = (u32)progress[PROGRESS_IDLE_JUMPS],
 	    .kicked = progress[PROGRESS_KICKED],
+	    .console = rec->console,
 	};
 	cp->delivered_at = progress[PROGRESS_DELIVERED_AT];
 	cp->delivered = (u32)progress[PROGRESS_DELIVERED];

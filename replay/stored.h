@@ -6,10 +6,9 @@
 #include "replay/checkpoint.h"
 #include "traces/checkpoint.h"
 
-/* Writes @cp: what differs from @since, the one stored before it; NULL: all of it. @console: bytes the guest has printed so
- * far. -ENOMEM, or the writer's error. */
+/* Writes @cp: what differs from @since, the one stored before it; NULL: all of it. -ENOMEM, or the writer's error. */
 int checkpoint_store(const struct checkpoints *c, const struct checkpoint *cp, const struct checkpoint *since,
-		     u64 console, struct checkpoint_put *put, struct error *err);
+		     struct checkpoint_put *put, struct error *err);
 
 /* Reads checkpoint @i and enters it into the list. -EBADMSG: damaged, or not of such a machine; -ENOMEM. */
 int checkpoint_fetch(struct checkpoints *c, struct checkpoint_file *f, size_t i, struct error *err);

@@ -243,6 +243,12 @@ size_t machine_state_save(const struct machine *m, u8 *out)
 	return p - out;
 }
 
+u64 machine_state_position(const u8 *state)
+{
+	/* vcpu_fields of vCPU 0, behind its registers. */
+	return load64(state + state_size(x86_state_fields));
+}
+
 static void after_load(struct machine *m)
 {
 	for (unsigned i = 0; i < m->nr_devices; i++)

@@ -61,6 +61,7 @@ struct machine_progress {
 	u32 injections; /* since the last instruction */
 	u32 idle_jumps; /* since the last interrupt */
 	bool kicked;    /* a kick ended the last run at a new position: boundary() is to be called */
+	u64 console;    /* bytes that the guest has printed since its start */
 };
 
 struct machine {
@@ -124,6 +125,8 @@ struct block *machine_disk(struct machine *m);
 size_t machine_state_size(const struct machine *m);
 size_t machine_state_save(const struct machine *m, u8 *out);
 int machine_state_load(struct machine *m, const u8 *in, size_t len);
+/* The position of a saved state, of machine_state_size(). */
+u64 machine_state_position(const u8 *state);
 
 /* The plain runner: nothing logged, input from nowhere, host or virtual clock. Its ctx is the machine;
  * machine_create() installs it. */

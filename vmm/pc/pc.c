@@ -64,6 +64,7 @@ static void console_tx(void *opaque, const u8 *buf, size_t len)
 	struct pc_console *console = opaque;
 	const struct machine_listener *listener = &console->m->listener;
 
+	console->m->progress.console += len;
 	if (listener->console)
 		listener->console(listener->ctx, console->port, buf, len);
 }
