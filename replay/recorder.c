@@ -26,6 +26,7 @@
 #define DIGEST_EVERY (64ull << 20)
 #define CHUNK_EVERY  (16ull << 20)
 #define INPUT_EVERY  (1ull << 20)
+#define RING_EVERY   (1ull << 20)  /* instructions between looks at the flight recorder's size */
 #define SAMPLE_EVERY 50000ull      /* host clock: instructions between looks at the time */
 #define ADVANCE_NS   1000000ull    /* host clock: time moves in steps of this, or when a timer is due */
 #define FLUSH_NS     1000000000ull /* host clock: chunks are written at least this often */
@@ -52,7 +53,7 @@ struct recorder {
 	u64 writes;
 	u64 last_io; /* position of the instruction that last touched a device */
 	u64 events, console_bytes;
-	u64 next_digest, next_chunk, next_input, next_sample, next_checkpoint;
+	u64 next_digest, next_chunk, next_input, next_sample, next_checkpoint, next_ring;
 	u64 host_start, last_flush; /* host ns */
 	u64 paused_at;              /* host ns; 0: running */
 	u8 input[EVENT_INPUT_MAX];  /* read from the host, not yet taken by the guest */
@@ -249,12 +250,21 @@ static int roll(struct recorder *r)
 	return store_checkpoint(r);
 }
 
+static u64 step_after(u64 at, u64 every)
+{
+	return at - at % every + every;
+}
+
 /* At a position at which nothing has happened yet. */
 static void look_after_checkpoints(struct recorder *r, u64 at)
 {
+	bool look = at >= r->next_ring;
+
 	if (vcpu_deliveries(r->m->vcpu[0]))
 		return;
-	if (r->config.ring && at >= r->next_chunk && ring_full(r->config.ring)) {
+	if (look)
+		r->next_ring = step_after(at, RING_EVERY);
+	if (look && ring_full(r->config.ring)) {
 		roll(r);
 	} else if (at >= r->next_checkpoint) {
 		store_checkpoint(r);
@@ -262,7 +272,7 @@ static void look_after_checkpoints(struct recorder *r, u64 at)
 		return;
 	}
 	if (r->config.checkpoint_every)
-		r->next_checkpoint = at - at % r->config.checkpoint_every + r->config.checkpoint_every;
+		r->next_checkpoint = step_after(at, r->config.checkpoint_every);
 }
 
 /* --- time and input of the host --- */
@@ -393,18 +403,13 @@ static void record_interrupt(void *ctx, struct vcpu *vcpu, enum irq_kind kind, u
 static u64 record_next_stop(void *ctx)
 {
 	const struct recorder *r = ctx;
-	u64 stop = min64(min64(r->next_chunk, r->next_digest), r->next_checkpoint);
+	u64 stop = min64(min64(r->next_chunk, r->next_digest), min64(r->next_checkpoint, r->next_ring));
 
 	if (has_input(r))
 		stop = min64(stop, r->next_input);
 	if (r->m->clock.mode == CLOCK_HOST)
 		stop = min64(stop, r->next_sample);
 	return r->code ? 0 : stop;
-}
-
-static u64 step_after(u64 at, u64 every)
-{
-	return at - at % every + every;
 }
 
 static void sample_host(struct recorder *r, u64 at)
@@ -508,6 +513,7 @@ static int begin_checkpoints(struct recorder *r, u64 at)
 	const u64 every = r->config.checkpoint_every;
 
 	r->next_checkpoint = every ? step_after(at, every) : ~0ull;
+	r->next_ring = r->config.ring ? step_after(at, RING_EVERY) : ~0ull;
 	r->checkpoints = every || r->config.ring;
 	if (!r->checkpoints)
 		return 0;
