@@ -191,7 +191,7 @@ static int describe(const struct session *s, unsigned flags, struct trace_buf *t
 	int bad = !layout;
 
 	bad = bad || trace_text_add(t, "machine", MACHINE_MODEL);
-	bad = bad || trace_text_add(t, "cpu", CPU_MODEL_NAME);
+	bad = bad || trace_text_add(t, "cpu", cpu_model_name(s->config.cpu));
 	bad = bad || trace_text_add(t, "boot-model", BOOT_MODEL);
 	bad = bad || trace_text_add(t, "engine", s->config.engine ? s->config.engine->name : "none");
 	bad = bad || trace_text_addf(t, "ram", "%llu", (unsigned long long)s->config.ram);
@@ -287,6 +287,21 @@ static int need_model(const struct description *d, const char *key, const char *
 	return ret;
 }
 
+/* Every revision of the CPU model so far is known. */
+static int need_cpu(const struct description *d, enum cpu_model *model)
+{
+	char *found = trace_text_get(d->data, d->len, "cpu", 0);
+
+	*model = 0;
+	while (found && *model < CPU_MODEL_COUNT && strcmp(found, cpu_model_name(*model)))
+		++*model;
+	free(found);
+	if (found && *model < CPU_MODEL_COUNT)
+		return 0;
+	*model = 0;
+	return need_model(d, "cpu", CPU_MODEL_NAME, "CPU model");
+}
+
 static int load_config(struct session *s, const struct description *d)
 {
 	char *clock, *logged;
@@ -294,7 +309,7 @@ static int load_config(struct session *s, const struct description *d)
 	int ret = need_model(d, "machine", MACHINE_MODEL, "machine model");
 
 	if (!ret)
-		ret = need_model(d, "cpu", CPU_MODEL_NAME, "CPU model");
+		ret = need_cpu(d, &s->config.cpu);
 	if (!ret)
 		ret = need_model(d, "boot-model", BOOT_MODEL, "loader model");
 	if (!ret)

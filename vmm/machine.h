@@ -10,6 +10,7 @@
 #include "vmm/error.h"
 #include "vmm/memory.h"
 #include "vmm/nondet.h"
+#include "vmm/x86/cpuid.h"
 
 #define MACHINE_MAX_VCPUS   16
 #define MACHINE_MAX_DEVICES 32
@@ -39,6 +40,7 @@ struct machine_config {
 	unsigned vcpus;
 	enum clock_mode clock;
 	u64 wall_start; /* Unix seconds at power-on */
+	enum cpu_model cpu;
 	const struct engine_ops *engine;
 	const struct block_backend *disk; /* base image of the ATA disk; NULL: no disk. Stays the caller's */
 };

@@ -79,6 +79,7 @@ struct soft_cpu {
 	bool no_step_trap; /* the instruction went through a gate or SYSCALL: no single-step trap after it */
 	bool delivery;     /* an exception was delivered since the run loop last looked */
 	bool delivering;   /* an exception or external interrupt is on its way through the IDT: EXT in error codes */
+	bool push_whole;   /* CPU_MODEL_V2_1: PUSH Sreg */
 	bool retired_not;  /* the present instruction will be continued (interrupted REP): don't count it */
 	u64 rmw_la;        /* linear address of a read-modify-write on the slow path */
 	jmp_buf fault;

@@ -97,7 +97,7 @@ void op_push_seg(struct soft_cpu *cpu, const struct insn *i)
 	u16 selector = cpu->vcpu.regs.seg[opcode_segment(i)].selector;
 	u32 esp = reg32(cpu, RSP) - 4;
 
-	if (i->osize != 4) {
+	if (i->osize != 4 || cpu->push_whole) {
 		soft_push(cpu, i->osize, selector);
 		return;
 	}

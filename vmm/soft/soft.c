@@ -302,6 +302,7 @@ static int soft_vcpu_create(struct machine *m, unsigned id, struct vcpu **vcpu, 
 	memset(cpu, 0, sizeof(*cpu));
 	cpu->vcpu.id = id;
 	cpu->vcpu.count = m->config.vcpus;
+	cpu->push_whole = m->config.cpu == CPU_MODEL_V2_1;
 	cpu->vcpu.machine = m;
 	cpu->vcpu.mem = &m->mem;
 	cpu->vcpu.engine = &soft_engine;

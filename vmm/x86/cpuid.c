@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* CPUID of the model "vmdbg-v2.1".
+/* CPUID of the model "vmdbg-v2".
  *
  * 1. The signature is that of an Intel Atom "Saltwell" (family 6, model 36h). It is an in-order design, so operating
  *    systems know it to be free of every speculation flaw, whatever their age: Linux since 4.15 leaves out all
@@ -244,4 +244,12 @@ struct cpuid_regs x86_cpuid(const struct x86_state *s, u32 leaf, u32 subleaf, un
 	default:
 		return (struct cpuid_regs){0};
 	}
+}
+
+const char *cpu_model_name(enum cpu_model model)
+{
+	static const char *const names[CPU_MODEL_COUNT] = {
+	    [CPU_MODEL_V2_2] = CPU_MODEL_NAME, [CPU_MODEL_V2_1] = "vmdbg-v2.1"};
+
+	return names[model];
 }

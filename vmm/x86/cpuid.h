@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The CPU model "vmdbg-v2.1": x86-64-v2 with xAPIC, the same on every host. A change of any leaf or MSR default
+/* The CPU model "vmdbg-v2.2": x86-64-v2 with xAPIC, the same on every host. A change of any leaf or MSR default
  * is a new model name, since a trace names the model it was recorded with. */
 #ifndef VMM_X86_CPUID_H
 #define VMM_X86_CPUID_H
 
 #include "vmm/types.h"
 
-#define CPU_MODEL_NAME  "vmdbg-v2.1"
+/* Revisions of the model, which traces name: what the guest can notice of them differs only as said here. */
+enum cpu_model {
+	CPU_MODEL_V2_2, /* the present one */
+	CPU_MODEL_V2_1, /* PUSH of a segment register with 32-bit operands writes zeroes above the selector */
+	CPU_MODEL_COUNT,
+};
+#define CPU_MODEL_NAME "vmdbg-v2.2"
+/* "vmdbg-v2.2", ... */
+const char *cpu_model_name(enum cpu_model model);
 #define CPU_PHYS_BITS   40
 #define CPU_LINEAR_BITS 48
 
