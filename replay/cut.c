@@ -164,5 +164,7 @@ int trace_cut(struct trace_reader *from, struct trace_writer *to, const struct c
 
 unsigned trace_cut_flags(const struct trace_reader *from)
 {
-	return checkpoint_file_begins(from) ? TRACE_BEGINS_MID : 0;
+	if (checkpoint_file_begins(from))
+		return TRACE_BEGINS_MID;
+	return from->min_reader > 1 ? TRACE_REQUIRE : 0;
 }

@@ -103,7 +103,8 @@ struct trace_writer;
 
 #define TRACE_FORCE 1u /* replace an existing file: written to PATH.partial, renamed over PATH by close */
 #define TRACE_BEGINS_MID \
-	2u /* begins at a checkpoint, not with the machine's start: only readers that know them will do */
+	2u               /* begins at a checkpoint, not with the machine's start: only readers that know them will do */
+#define TRACE_REQUIRE 4u /* as if trace_writer_require() were called */
 
 /* Creates the file and writes its header. -EEXIST without TRACE_FORCE when @path exists; every error has a sentence. */
 int trace_writer_create(struct trace_writer **w, const char *path, unsigned flags, struct error *err);

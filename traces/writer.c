@@ -214,8 +214,9 @@ int trace_writer_create(struct trace_writer **out, const char *path, unsigned fl
 	if (ret)
 		goto fail;
 	w->mid = flags & TRACE_BEGINS_MID;
+	w->required = flags & TRACE_REQUIRE;
 	w->offset = TRACE_HEADER_SIZE;
-	ret = write_header(w, w->mid ? TRACE_VERSION : TRACE_PLAIN);
+	ret = write_header(w, w->mid || w->required ? TRACE_VERSION : TRACE_PLAIN);
 	if (ret) {
 		error_set(err, ret, "%s", w->err.text);
 		unlink(trace_writer_path(w));
@@ -329,8 +330,6 @@ int trace_copy(struct trace_writer *w, struct trace_reader *r, size_t i, struct 
 	ret = chunk_load(r, i, err);
 	if (ret)
 		return ret;
-	if (r->min_reader > TRACE_PLAIN && !w->mid && trace_writer_require(w))
-		return error_set(err, w->code, "%s", w->err.text);
 	chunk = r->chunk[i];
 	chunk.flags &= ~TRACE_MUST;
 	w->out.len = 0;
