@@ -545,6 +545,38 @@ static void umip_and_tsd(void)
 	}
 	WRITE_CR(4, READ_CR(4) & ~BIT(2));
 	table_line("", &tsd);
+
+	static struct table ac = {.name = "CLAC and STAC: ring 0 with SMAP in CPUID, else #UD"};
+	for (unsigned ring = 0; ring < 4; ring++)
+		for (unsigned set = 0; set < 2; set++) {
+			unsigned vector = in_ring(ring, (u8[]){0x0f, 0x01, 0xca + set}, 3);
+			bool good = ring || !HAS_SMAP ? vector == VEC_UD
+						      : vector == VEC_DONE && !!(trap.frame.flags & FLAG_AC) == set;
+
+			if (table_case(&ac, good))
+				note("ring", ring, vector);
+		}
+	table_line("", &ac);
+	static struct table xgetbv = {.name = "XGETBV: #UD without CR4.OSXSAVE, every ring"};
+	for (unsigned on = 0; on < (has_feature(1, 2, 26) ? 2 : 1); on++) {
+		WRITE_CR(4, (READ_CR(4) & ~BIT(18)) | on << 18);
+		for (unsigned ring = 0; ring < 4; ring++) {
+			unsigned vector = in_ring(ring, (u8[]){0x31, 0xc9, 0x0f, 0x01, 0xd0}, 5);
+
+			if (table_case(&xgetbv, on ? vector == VEC_DONE && (trap.frame.ax & 1) : vector == VEC_UD))
+				note("ring", ring, vector);
+		}
+	}
+	WRITE_CR(4, READ_CR(4) & ~BIT(18));
+	table_line("", &xgetbv);
+	static u64 keep;
+	keep = 0xe;
+	STUB(r_lmsw_m, "mov %cr0, %rbx; lmsw (%rdi); mov %cr0, %rcx; mov %rbx, %cr0");
+	ring_call(0, r_lmsw_m, 0, 0, (u64)&keep);
+	claim("LMSW from memory", (trap.frame.cx & 15) == 15);
+	STUB(r_cr2, "mov %rax, %cr2; xor %eax, %eax; mov %cr2, %rax");
+	claim("CR2 takes any value",
+	      ring_call(0, r_cr2, 0, 0x123456789abcdef0, 0) == VEC_DONE && trap.frame.ax == 0x123456789abcdef0);
 }
 
 void kmain(void)

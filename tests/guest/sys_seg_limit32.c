@@ -306,6 +306,27 @@ static void stack16(void)
 	claim("16-bit stack: PUSHA across the wrap: #SS(0)", ring_run(&e) == VEC_SS && trap.frame.sp == 0x1234001e);
 }
 
+/* Nothing can be reached through a null segment register. */
+static void null_segments(void)
+{
+	static struct table t = {.name = "through a null segment register: #GP(0)"};
+	static const u8 *const codes[] = {l_fs_r1, l_fs_r2, l_fs_r4, l_fs_w1, l_fs_w2, l_fs_w4, l_fs_rmw};
+
+	for (unsigned ring = 0; ring < 4; ring++)
+		for (u16 sel = 0; sel < 4; sel++)
+			for (unsigned n = 0; n < ARRAY_SIZE(codes); n++) {
+				asm volatile("mov %w0, %%fs" : : "r"(sel));
+				unsigned vector = ring_call(ring, codes[n], 0, 0, (u32)window);
+
+				if (table_case(&t, vector == VEC_GP && trap.frame.error == 0)) {
+					put_value("ring", ring);
+					put_value("vector", vector);
+					put_char('\n');
+				}
+			}
+	table_line("", &t);
+}
+
 /* PUSH of a segment register with 32-bit operands moves 16 bits (SDM 2B, PUSH); with 16 bits as any. */
 static void push_segments(void)
 {
@@ -328,4 +349,5 @@ void kmain(void)
 	code();
 	stack16();
 	push_segments();
+	null_segments();
 }

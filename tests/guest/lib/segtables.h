@@ -23,6 +23,8 @@ asm(".text\n"
     "s_gs: mov %ax, %gs; int $0x80\n"
     "s_pop: push " AX "; pop %fs; int $0x80\n"
     "s_ss: mov %ax, %ss; mov %bx, %ss; int $0x80\n"
+    "s_lfs: lfs (" DI "), %edx; int $0x80\n"
+    "s_lss: lss (" DI "), %edx; mov %bx, %ss; int $0x80\n"
     "s_lar: lar %ax, %ecx; int $0x80\n"
     "s_lsl: lsl %ax, %ecx; int $0x80\n"
     "s_verr: verr %ax; int $0x80\n"
@@ -34,8 +36,8 @@ asm(".text\n"
     "s_lldt: lldt %ax; int $0x80\n"
     "s_ltr: ltr %ax; int $0x80\n"
     "s_done: int $0x80\n");
-extern const u8 s_ds[], s_es[], s_fs[], s_gs[], s_pop[], s_ss[], s_lar[], s_lsl[], s_verr[], s_verw[], s_jmp[],
-    s_call[], s_iret[], s_lret[], s_lldt[], s_ltr[], s_done[];
+extern const u8 s_ds[], s_es[], s_fs[], s_gs[], s_pop[], s_ss[], s_lfs[], s_lss[], s_lar[], s_lsl[], s_verr[], s_verw[],
+    s_jmp[], s_call[], s_iret[], s_lret[], s_lldt[], s_ltr[], s_done[];
 
 #define OK VEC_DONE
 
@@ -240,9 +242,10 @@ typedef bool (*zf_rule)(const struct seg_case *);
 /* A load of a segment register, LDTR or TR. */
 static void load(struct table *t, const struct seg_case *c, const void *code, rule r)
 {
-	struct ring_entry e = ring_entry(c->cpl, code, 0, c->sel, 0);
+	struct ring_entry e = ring_entry(c->cpl, code, 0, c->sel, (ulong)&far);
 	unsigned vector;
 
+	far.selector = c->sel;
 	e.bx = RING_SS(c->cpl);
 	vector = ring_run(&e);
 	judge(t, c, r(c), vector);
@@ -316,7 +319,29 @@ static void give_back_ss(struct table *t, const struct seg_case *c, bool iret)
 	judge(t, c, rule_ss(c), vector);
 }
 
-enum op { DS, ES, FS, GS, POP, SS, LAR, LSL, VERR, VERW, JMP, CALL, IRET, LRET, LLDT, LTR, IRET_SS, LRET_SS, OPS };
+enum op {
+	DS,
+	ES,
+	FS,
+	GS,
+	POP,
+	SS,
+	LAR,
+	LSL,
+	VERR,
+	VERW,
+	JMP,
+	CALL,
+	IRET,
+	LRET,
+	LLDT,
+	LTR,
+	IRET_SS,
+	LRET_SS,
+	LFS,
+	LSS,
+	OPS
+};
 static struct table tables[4][OPS];
 
 static void one(enum op op, const struct seg_case *c)
@@ -331,7 +356,11 @@ static void one(enum op op, const struct seg_case *c)
 		load(t, c, loads[op], rule_data);
 		break;
 	case SS:
-		load(t, c, s_ss, rule_ss);
+	case LSS:
+		load(t, c, op == SS ? s_ss : s_lss, rule_ss);
+		break;
+	case LFS:
+		load(t, c, s_lfs, rule_data);
 		break;
 	case LAR:
 		look(t, c, s_lar, zf_rule_lar, high, 0xf0ff00);
@@ -391,7 +420,9 @@ static void every_descriptor(void)
 					       "LLDT",
 					       "LTR",
 					       "SS of an IRET to it",
-					       "SS of a far RET to it"};
+					       "SS of a far RET to it",
+					       "LFS",
+					       "LSS"};
 	static const char *const rings[] = {"ring 0: ", "ring 1: ", "ring 2: ", "ring 3: "};
 
 	for (unsigned ring = 0; ring < 4; ring++)
