@@ -249,6 +249,7 @@ static enum ran advance(struct timeline *tl, u64 until)
 	if (tl->ended)
 		return RAN_ENDED;
 	tl->clean = false;
+	tl->amid = false;
 	rc = machine_run(m, until);
 	tl->furthest = max64(tl->furthest, machine_position(m));
 	if (timeline_vcpu(tl)->probe.nr || (tl->until_event && replayer_progress(tl->rp).events >= tl->until_event))
@@ -256,7 +257,10 @@ static enum ran advance(struct timeline *tl, u64 until)
 	if (rc || m->end)
 		return ended(tl, rc);
 	tl->clean = machine_position(m) == until && !vcpu_deliveries(timeline_vcpu(tl));
-	return tl->interrupted ? RAN_INTERRUPTED : RAN_THERE;
+	if (!tl->interrupted)
+		return RAN_THERE;
+	tl->amid = !tl->clean;
+	return RAN_INTERRUPTED;
 }
 
 enum ran timeline_step(struct timeline *tl)
@@ -308,6 +312,7 @@ int timeline_restore(struct timeline *tl, const struct checkpoint *cp)
 		return error_set(&tl->err, ret, "a checkpoint can't be restored: %s", strerror(-ret));
 	tl->ended = false;
 	tl->clean = true;
+	tl->amid = false;
 	tl->checkpoint_at = host_seconds();
 	return tl->live ? 0 : replayer_restore(tl->rp, &cp->replay, &tl->err);
 }
@@ -319,6 +324,7 @@ int timeline_leave_live(struct timeline *tl)
 	if (ret || !tl->live)
 		return ret;
 	tl->edge_place = timeline_place(tl);
+	tl->edge_amid = tl->amid;
 	tl->edge_end = tl->m->end;
 	tl->edge_code = tl->m->end_code;
 	recorder_pause(tl->rec);
@@ -343,6 +349,7 @@ static int enter_live(struct timeline *tl)
 	tl->m->end = tl->edge_end;
 	tl->m->end_code = tl->edge_code;
 	tl->clean = false;
+	tl->amid = tl->edge_amid;
 	recorder_resume(tl->rec);
 	return 0;
 }

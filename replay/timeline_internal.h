@@ -40,6 +40,7 @@ struct timeline {
 	u64 furthest;                     /* position up to which it has been told */
 	volatile bool interrupted;
 	bool clean;                     /* machine_run() came here by @until: a checkpoint may be taken */
+	bool amid;                      /* it was interrupted: perhaps amid a REP instruction */
 	bool probed;                    /* the vCPU's probe has target.breaks */
 	const struct target_break *own; /* of the timeline: it stops whatever else does */
 	u64 near;                       /* position in front of which checkpoints are wanted densely */
@@ -58,6 +59,7 @@ struct timeline {
 	struct stream cursor;    /* follows the trace to its present end */
 	struct checkpoint *edge; /* where recording goes on, while the past is looked at */
 	struct place edge_place;
+	bool edge_amid;
 	enum machine_end edge_end; /* of the machine there */
 	u32 edge_code;
 };

@@ -22,6 +22,25 @@ static const struct x86_state *target_get_regs(struct target *t, unsigned vcpu)
 	return &timeline_of(t)->m->vcpu[vcpu]->regs;
 }
 
+/* Whether the next instruction is a string instruction with REP (SDM 2A: REP), or can't be read. */
+static bool at_rep(struct timeline *tl)
+{
+	static const u8 prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3};
+	const struct x86_state *s = &timeline_vcpu(tl)->regs;
+	u64 la = x86_64bit(s) ? s->rip : (u32)(s->seg[SEG_CS].base + s->rip);
+	bool rep = false;
+	u8 byte;
+
+	for (unsigned i = 0; i < 15; i++) {
+		if (!inspect_read(&tl->m->mem, s, la + i, &byte, 1))
+			return true;
+		if (!memchr(prefixes, byte, sizeof(prefixes)) && !(x86_64bit(s) && (byte & 0xf0) == 0x40))
+			return rep && ((byte >= 0x6c && byte <= 0x6f) || (byte >= 0xa4 && byte <= 0xaf));
+		rep |= byte == 0xf2 || byte == 0xf3;
+	}
+	return false;
+}
+
 /* What is recorded can't be changed; what is being recorded can, where the recording has a word for it. */
 static int check_change(struct timeline *tl)
 {
@@ -29,7 +48,8 @@ static int check_change(struct timeline *tl)
 		return error_set(&tl->err, -EROFS,
 				 tl->rec ? "this is the past: go to the end of the recording to change anything"
 					 : "a recording can't be changed: vmdbg branch goes on from here");
-	if (tl->m->end || vcpu_deliveries(timeline_vcpu(tl)))
+	/* The replay changes it in front of an instruction, not amid one. */
+	if (tl->m->end || vcpu_deliveries(timeline_vcpu(tl)) || (tl->amid && at_rep(tl)))
 		return error_set(&tl->err, -EROFS, "nothing can be changed here: step once, then try again");
 	return 0;
 }

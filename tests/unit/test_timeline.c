@@ -900,6 +900,47 @@ START_TEST(back_and_forth_while_recording)
 }
 END_TEST
 
+GUEST(
+    long_rep, 64,
+    "1: mov edi, 0x100000; mov ecx, 0x200000; rep stosb; mov ecx, 5000; inc qword ptr [0x20000]; 2: loop 2b; jmp 1b\n");
+
+/* Where an interrupted run has come to stand nothing may be changed that the replay can't change at that place. */
+START_TEST(changes_after_an_interruption)
+{
+	struct world w;
+	struct poker p;
+
+	guest.code = long_rep;
+	guest.end = long_rep_end;
+	guest.init = NULL;
+	guest.clock = _i ? CLOCK_HOST : CLOCK_VIRTUAL;
+	open_live(&w, 0);
+	p = (struct poker){.t = w.t};
+	for (u64 value = 1; value < 30; value++) {
+		struct target_stop stop;
+
+		p.stop = false;
+		ck_assert_int_eq(pthread_create(&p.thread, NULL, poke, &p), 0);
+		stop = run_on(&w, TARGET_FORWARD, NULL);
+		p.stop = true;
+		pthread_join(p.thread, NULL);
+		ck_assert_int_eq(stop.reason, TARGET_STOP_INTERRUPT);
+		if (value % 3 == 0) {
+			must_seek(&w, "start");
+			must_seek(&w, "end");
+		}
+		if (w.t->ops->write(w.t, 0, TARGET_PHYSICAL, 0x21000, &value, 8)) {
+			/* It says what to do. */
+			ck_assert_ptr_nonnull(strstr(w.t->ops->error(w.t)->text, "step"));
+			ck_assert_int_eq(step(&w, TARGET_FORWARD, true).reason, TARGET_STOP_STEP);
+			ck_assert_int_eq(w.t->ops->write(w.t, 0, TARGET_PHYSICAL, 0x21000, &value, 8), 0);
+		}
+	}
+	close_live(&w);
+	ck_assert_int_eq(plain_replay(), REPLAY_EQUAL);
+}
+END_TEST
+
 /* Everything but the borders of chunks. */
 static u64 stream_of(const char *name, u64 *console)
 {
@@ -1004,6 +1045,7 @@ int main(void)
 	tcase_add_test(tc, traces_that_are_cut_off);
 	tcase_add_test(tc, what_is_on_the_disk_goes_back_too);
 	tcase_add_loop_test(tc, back_and_forth_while_recording, 0, 2);
+	tcase_add_loop_test(tc, changes_after_an_interruption, 0, 2);
 	tcase_add_loop_test(tc, a_timeline_changes_nothing_of_a_recording, 0, 2);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
