@@ -14,7 +14,7 @@ fuzz-cpu: $(CPUDIFF)
 
 # The table in docs/cpu-coverage.md, of what fuzz-cpu has seen so far and a minute more.
 cpu-coverage: $(CPUDIFF)
-	$(Q)mk/cpu-coverage.sh docs/cpu-coverage.md $(CPUDIFF) --seed $(CPU_SEED) --seconds 60 --jobs $(shell nproc) \
+	$(Q)mk/cpu-coverage.sh docs/cpu-coverage.md $(CPUDIFF) --seed $(CPU_SEED) --seconds 100 --jobs $(shell nproc) \
 		--state $(BUILD)/fuzz-cpu.state --coverage
 
 # Single instructions in the differential test's machine.

@@ -189,6 +189,10 @@ static void check_form(const struct cover *cov, const struct form *f, const stru
 			hole(f, note, ends, "undefined, not tried", holes);
 		return;
 	}
+	if (ends && note->why) {
+		hole(f, note, ends, "never completed", holes);
+		return;
+	}
 	for (int b = 0; b < 3; b++) {
 		if (b == 2 ? f->only32 : f->only64)
 			continue;

@@ -625,8 +625,11 @@ static bool make_undefined(struct build *b, struct diff_insn *insn)
 		b->mk->g->notes[b->f - b->mk->g->forms].why = "virtual machines: the hypervisor may answer";
 		return false;
 	}
-	if (b->f->map == 0 && (b->f->op == 0x62 || b->f->op == 0xc4 || b->f->op == 0xc5)) /* VEX and EVEX */
+	if (b->f->map == 0 && (b->f->op == 0x62 || b->f->op == 0xc4 || b->f->op == 0xc5)) {
+		if (!b->f->defined)
+			b->mk->g->notes[b->f - b->mk->g->forms].why = "VEX and EVEX: the host may have it";
 		return false;
+	}
 	if (ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&b->mk->g->full[bits], NULL, b->b + b->pre, 32, &i))) {
 		if (!b->f->defined)
 			b->mk->g->notes[b->f - b->mk->g->forms].why = "the host may have it";
@@ -707,6 +710,7 @@ bool insn_make(struct making *mk, struct diff_insn *insn, unsigned number)
 	status = ZydisDecoderDecodeFull(&mk->g->decoder[bits], b.b + b.pre, 32, &i, operands);
 	if (!ZYAN_SUCCESS(status) || !isa_in_model(&i))
 		return make_undefined(&b, insn);
+	take_note(&mk->g->notes[b.f - mk->g->forms], &i);
 	why = left_out(&mk->g->host, mk->c->bits, &i, operands);
 	if (why && b.shape != SHAPE_COUNT) {
 		mk->g->notes[b.f - mk->g->forms].why = why;
@@ -717,7 +721,6 @@ bool insn_make(struct making *mk, struct diff_insn *insn, unsigned number)
 		return false;
 	describe(&b, insn, &i);
 	insn->last = is_last(&b, &i);
-	take_note(&mk->g->notes[insn->form], &i);
 	make_patch(&b, insn, &i, number);
 	return true;
 }
