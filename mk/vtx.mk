@@ -52,7 +52,7 @@ module-sparse: | $(VTX_DEPS)
 	@echo '  SPARSE  no warning'
 
 module-clang: | $(VTX_DEPS)
-	$(Q)$(call build_module,$(HOSTDIR)/clang,$(HOST_KDIR),CC=clang)
+	$(Q)$(call build_module,$(HOSTDIR)/clang,$(HOST_KDIR),CC=$(abspath tests/host/kernel-clang.sh))
 	@echo '  CLANG   $(HOSTDIR)/clang/vmdbg.ko'
 
 HOST_TESTS := $(addprefix $(HOSTDIR)/bin/,abi lockstep fuzz bench)

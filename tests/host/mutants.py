@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Modules with one thing broken each: every one of them must fail the tests of the module. `make check-vtx-mutants`."""
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import check_vtx as host
+
+HOST_KDIR = os.environ["HOST_KDIR"]
+SOURCES = os.path.join(host.HERE, "..", "..", "vmm", "vtx", "module")
+
+# name: (file, what stands there, what stands there instead)
+MUTANTS = {
+    "none": None,
+    "no-rdtsc-exiting": ("vmcs.c", "{CPU_BASED_RDTSC_EXITING, true,", "{CPU_BASED_RDTSC_EXITING, false, NULL}, {0, false,"),
+    "no-invept": ("run.c", "if (v->ept.stale) {", "if (v->ept.stale && !v->vmcs) {"),
+    "no-ept-permission": ("exit.c", "allowed = limit->allowed;", "allowed = VMDBG_RWX;"),
+    "page-stays-open": ("step.c", "ept_clear(&v->ept, v->opened_entry[--v->nr_opened]);", "--v->nr_opened;"),
+    "rep-counts-iterations": ("step.c", "if (v->insn != INSN_REP || rip != v->insn_rip)", "if (v->insn != INSN_X87)"),
+    "tf-shows": ("step.c", "case INSN_PUSHF:\n\t\tbreak;", "case INSN_PUSHF:\n\t\treturn false;"),
+    "writes-untold": ("exit.c", "!note_dirty(v, gfn)", "!v->vmcs"),
+}
+
+
+def build(name, mutation):
+    folder = os.path.join(host.HOSTDIR, "mutant-" + name)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(SOURCES, folder)
+    if mutation:
+        path = os.path.join(folder, mutation[0])
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        if text.count(mutation[1]) != 1:
+            host.fail(f"mutant {name}: {mutation[0]} has what is to be changed {text.count(mutation[1])} times")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text.replace(mutation[1], mutation[2]))
+    got = subprocess.run(["make", "-C", HOST_KDIR, f"M={folder}", "modules"], stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True)
+    module = os.path.join(folder, "vmdbg.ko")
+    if got.returncode or not os.path.exists(module):
+        print(got.stdout)
+        host.fail(f"mutant {name} does not compile")
+    host.run("strip", "-g", module)
+    return module
+
+
+def main():
+    begin = time.monotonic()
+    root = host.base_root("root-mutants", ("abi",))
+    tests = []
+    for name, mutation in MUTANTS.items():
+        root.put(build(name, mutation), f"{name}.ko")
+        tests.append(f"""say "@mutant {name}"
+insmod /{name}.ko
+timeout -s KILL 30 abi 2>&1 </dev/null | grep '^not ok' | e9
+rmmod vmdbg""")
+    root.write("init", host.INIT.replace("@TESTS@", "\n".join(tests)))
+    bochs = host.Bochs("run-mutants")
+    found, current = {}, [None]
+
+    def line(text):
+        if text.startswith("@mutant "):
+            current[0] = text[8:]
+            found[current[0]] = []
+        elif text.startswith("not ok") and current[0]:
+            found[current[0]].append(text[7:])
+
+    bochs.boot(root, 900, line)
+    results = host.Results()
+    for name in MUTANTS:
+        failed = found.get(name)
+        if name == "none":
+            results.case(failed == [], "the module as it is passes", failed)
+        else:
+            results.case(failed, f"mutant {name} is noticed" + (f": {failed[0]}" if failed else ""), "no test failed")
+    results.case(bochs.done, "the batch ran to its end")
+    sys.exit(results.finish(time.monotonic() - begin))
+
+
+if __name__ == "__main__":
+    main()
