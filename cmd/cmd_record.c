@@ -62,6 +62,8 @@ static int make_session(struct recording *r)
 		s->boot.kind = BOOT_FLAT;
 		s->boot.flat_address = o->flat_address;
 	}
+	if (o->bios)
+		s->boot.kind = BOOT_BIOS;
 	rc = session_set_kernel(s, o->file, &r->err);
 	if (!rc && o->initrd)
 		rc = session_set_initrd(s, o->initrd, &r->err);
@@ -493,8 +495,8 @@ const struct command cmd_record = {
     .summary = "run a kernel and record everything that happens to it",
     .usage = "usage: vmdbg record [OPTIONS] KERNEL\n"
 	     "\n"
-	     "Boots KERNEL (Linux bzImage or vmlinux, Multiboot, PVH, ELF64, or a flat binary with\n"
-	     "--flat) in a virtual PC and writes a trace from which vmdbg replay repeats the run bit\n"
+	     "Boots KERNEL (Linux bzImage or vmlinux, Multiboot, PVH, ELF64, a flat binary with --flat,\n"
+	     "or firmware with --bios) in a virtual PC and writes a trace from which vmdbg replay repeats the run bit\n"
 	     "for bit. The guest's console is stdout, stdin its serial port. Ctrl-C ends the recording\n"
 	     "cleanly, a second one at once; what was written until then can be replayed.\n"
 	     "\n"
@@ -520,6 +522,7 @@ const struct command cmd_run = {
     .examples = "  vmdbg run ./kernel.elf\n"
 		"  vmdbg run --append console=ttyS0 --initrd initrd.gz vmlinuz\n"
 		"  vmdbg run --flat 0x100000 boot.bin\n"
+		"  vmdbg run --bios --until 'pattern:No bootable device' /usr/share/seabios/bios.bin\n"
 		"  vmdbg run --gdb ./kernel.elf                               # gdb: target remote :1234\n",
     .run = run_run,
 };

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cmd/terminal.h"
+#include "vmm/pc/pc.h"
 
 #define SLICE_INSNS  8000000ull /* between looks at status and signals */
 #define SIGNAL_TWICE 0.2        /* seconds: signals closer together are one */
@@ -191,12 +192,22 @@ int guest_init(struct guest *g, struct machine *m, struct options *o, bool repla
 	return 0;
 }
 
+static void print_screen(const struct guest *g)
+{
+	char screen[PC_SCREEN_SIZE];
+
+	pc_screen(g->m, screen);
+	fputs(screen, g->o->json ? stderr : stdout);
+}
+
 int guest_finish(struct guest *g, struct error *err)
 {
 	int rc = console_close(&g->console);
 
 	signals_release();
 	status_clear(&g->status);
+	if (g->o->screen)
+		print_screen(g);
 	if (rc && rc != -EPIPE)
 		return error_set(err, rc, "the guest's console could not be written: %s", strerror(-rc));
 	return 0;

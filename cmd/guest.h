@@ -40,7 +40,7 @@ struct guest {
 
 /* Takes the machine, which is loaded and about to start. @o must stay. Opens the console's output as @o says. */
 int guest_init(struct guest *g, struct machine *m, struct options *o, bool replay, struct error *err);
-/* Writes out the console and lets go of terminal and signals; the machine stays. -ENOSPC and the like. */
+/* Writes out the console, prints the screen if asked to, and lets go of terminal and signals; the machine stays. -ENOSPC and the like. */
 int guest_finish(struct guest *g, struct error *err);
 
 /* Runs to the end, with SIGINT, SIGTERM and SIGHUP ending it cleanly, a second one at once. Recording and plain runs: on

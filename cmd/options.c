@@ -179,6 +179,18 @@ static int set_flat(struct options *o, const char *arg, struct error *err)
 	return 0;
 }
 
+static int set_bios(struct options *o, const char *arg, struct error *err)
+{
+	o->bios = true;
+	return 0;
+}
+
+static int set_screen(struct options *o, const char *arg, struct error *err)
+{
+	o->screen = true;
+	return 0;
+}
+
 static int set_junit(struct options *o, const char *arg, struct error *err)
 {
 	o->junit = arg;
@@ -262,6 +274,7 @@ static const struct option_row rows[] = {
     {"disk", 0, RUNS, "FILE", "image of an ATA disk; never written to", set_disk},
     {"boot", 0, RUNS, "HOW", "host: unpack a bzImage here (default); inguest: leave it to the guest", set_boot},
     {"flat", 0, RUNS, "ADDRESS", "KERNEL is a flat binary: load and enter it there in 64-bit mode", set_flat},
+    {"bios", 0, RUNS, NULL, "KERNEL is firmware: it ends at 1 MiB and starts at its reset vector", set_bios},
     {"clock", 0, RUNS, "HOW", "virtual: time follows from instructions (default); host: real time", set_clock},
     {"date", 0, RUNS, "DATE", "the guest's date at power-on, UTC: now, @SECONDS, YYYY-MM-DD[THH:MM[:SS]]", set_date},
     {"kernel", 0, REPLAYS, "FILE", "the kernel, for a trace that names it only", set_kernel},
@@ -269,6 +282,7 @@ static const struct option_row rows[] = {
     {"initrd", 0, REPLAYS, "FILE", "the initrd, for a trace that names it only", set_initrd},
     {"serial", 0, RUNS | OPT_REPLAY | OPT_BRANCH, "WHERE", "the guest's console: stdio (default), null or file:PATH",
      set_serial},
+    {"screen", 0, RUNS | OPT_REPLAY | OPT_BRANCH, NULL, "print the text screen as it is at the end", set_screen},
     {"until", 0, RUNS | OPT_REPLAY | OPT_BRANCH, "COND",
      "stop at panic, exit, pattern:RE, insns:N or time:S (may repeat)", set_until},
     {"expect", 0, OPT_REPLAY, "COND", "fail unless panic, exit:N or pattern:RE (may repeat: all)", set_expect},

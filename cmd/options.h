@@ -44,7 +44,7 @@ struct options {
 	unsigned nr_until;
 	struct condition expect[OPTIONS_CONDITIONS];
 	unsigned nr_expect;
-	bool force, embed_none, inguest, flat, json, quiet;
+	bool force, embed_none, inguest, flat, bios, screen, json, quiet;
 	u64 flat_address;
 	const char *junit;
 	bool gdb;

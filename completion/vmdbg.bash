@@ -27,7 +27,7 @@ _vmdbg_options()
 {
 	local shared='--engine --initrd --disk --quiet -q --help'
 	local guest="$shared --serial --until --gdb --checkpoint-memory --json"
-	local machine="$guest --memory -m --smp --append --boot --flat --clock --date"
+	local machine="$guest --memory -m --smp --append --boot --flat --bios --screen --clock --date"
 	case $1 in
 	record) echo "$machine --output -o --force --embed --ring --checkpoint-every" ;;
 	run) echo "$machine" ;;

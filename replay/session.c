@@ -15,7 +15,7 @@
 
 static const char *const kind_names[] = {
     [BOOT_AUTO] = "auto", [BOOT_LINUX] = "linux", [BOOT_MULTIBOOT] = "multiboot",
-    [BOOT_ELF] = "elf",   [BOOT_FLAT] = "flat",
+    [BOOT_ELF] = "elf",   [BOOT_FLAT] = "flat",   [BOOT_BIOS] = "bios",
 };
 
 const char *boot_kind_name(enum boot_kind kind)

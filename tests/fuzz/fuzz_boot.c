@@ -31,7 +31,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	machine.config.vcpus = 1;
 	if (memory_init(&machine.mem, RAM, &err))
 		abort();
-	spec.kind = (data[0] & 7) % 5;
+	spec.kind = (data[0] & 7) % 6;
+	if (spec.kind == BOOT_BIOS)
+		spec.append = NULL;
 	spec.inguest = data[0] & 8;
 	if (data[0] & 16)
 		spec.initrd = (struct boot_file){"initrd", initrd, sizeof(initrd)};

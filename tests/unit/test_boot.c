@@ -377,6 +377,51 @@ START_TEST(bzimage_inguest)
 }
 END_TEST
 
+/* The 32-bit boot protocol's entry state: boot.rst. */
+START_TEST(bzimage_32bit)
+{
+	const struct x86_state *s = &vcpu.regs;
+	struct boot_spec spec;
+
+	start(64 * MIB);
+	make_linux();
+	store16(file + 0x236, 0); /* no 64-bit entry */
+	spec = spec_of_file();
+	spec.append = "quiet";
+	ck_assert_msg(boot(&spec) == 0, "%s", err.text);
+	ck_assert_str_eq(what, "Linux 6.1.0-test, bzImage, gzip payload left to the guest");
+	ck_assert_uint_eq(s->rip, 0x100000);
+	ck_assert_uint_eq(s->gpr[RSI], BOOT_PARAMS);
+	ck_assert_uint_eq(s->gpr[RBP] | s->gpr[RDI] | s->gpr[RBX], 0);
+	ck_assert_uint_eq(s->rflags, RFLAGS_1);
+	ck_assert_uint_eq(s->cr0 & (CR0_PE | CR0_PG), CR0_PE);
+	ck_assert_uint_eq(s->efer, 0);
+	ck_assert_uint_eq(s->seg[SEG_CS].selector, 0x10);
+	ck_assert_uint_eq(s->seg[SEG_CS].ar & (AR_L | AR_DB), AR_DB);
+	ck_assert_uint_eq(s->seg[SEG_DS].selector, 0x18);
+	ck_assert_uint_eq(ram64(s->gdtr.base + 0x10), 0x00cf9b000000ffff);
+	ck_assert_uint_eq(ram64(s->gdtr.base + 0x18), 0x00cf93000000ffff);
+	ck_assert_uint_eq(ram32(0x100000 + PAYLOAD) & 0xffff, 0x8b1f);
+	check_zero_page(BOOT_PARAMS, 0);
+	check_string(ram32(BOOT_PARAMS + 0x228), "quiet");
+	stop();
+}
+END_TEST
+
+START_TEST(bzimage_without_payload)
+{
+	struct boot_spec spec;
+
+	start(64 * MIB);
+	make_linux();
+	store32(file + 0x24c, 0);
+	spec = spec_of_file();
+	ck_assert_msg(boot(&spec) == 0, "%s", err.text);
+	check_long_mode(0x100200);
+	stop();
+}
+END_TEST
+
 START_TEST(initrd_stays_below_2g)
 {
 	static const u8 initrd[5000] = {1, 2, 3};
@@ -434,9 +479,6 @@ START_TEST(linux_refused)
 	store16(file + 0x206, 0x204);
 	refuse(&spec, -EINVAL, "2.04");
 	store16(file + 0x206, 0x20f);
-	file[0x236] = 0;
-	refuse(&spec, -EINVAL, "64-bit");
-	file[0x236] = 1;
 	file[CODE_OFFSET + PAYLOAD + 40] ^= 0xff;
 	refuse(&spec, -EINVAL, "damaged");
 	file[CODE_OFFSET + PAYLOAD + 40] ^= 0xff;
@@ -765,6 +807,39 @@ START_TEST(flat)
 }
 END_TEST
 
+START_TEST(bios)
+{
+	const struct x86_state *s = &vcpu.regs;
+	struct boot_spec spec;
+
+	start(1 * MIB);
+	file_len = 0x2000;
+	memcpy(file + 0x1ff0, "\xea\x5b\xe0\x00\xf0", 5);
+	spec = spec_of_file();
+	spec.kind = BOOT_BIOS;
+	ck_assert_msg(boot(&spec) == 0, "%s", err.text);
+	ck_assert_str_eq(what, "firmware of 8 KiB");
+	ck_assert_uint_eq(s->seg[SEG_CS].selector, 0xf000);
+	ck_assert_uint_eq(s->seg[SEG_CS].base, 0xf0000);
+	ck_assert_uint_eq(s->rip, 0xfff0);
+	ck_assert_uint_eq(s->cr0 & (CR0_PE | CR0_PG), 0);
+	ck_assert_uint_eq(ram32(0xffff0), 0x00e05bea);
+	ck_assert_uint_eq(ram32(0x40e), 0); /* no BIOS data area */
+	free(what);
+	what = NULL;
+	spec.kernel.len = 0x1fff;
+	refuse(&spec, -EINVAL, "8191 bytes");
+	spec.kernel.len = 0x41000; /* refused before it is looked at */
+	refuse(&spec, -EINVAL, "firmware");
+	spec.kernel.len = file_len;
+	spec.append = "quiet";
+	refuse(&spec, -EINVAL, "command line");
+	spec.kind = BOOT_AUTO;
+	refuse(&spec, -EINVAL, "not a kernel"); /* never guessed */
+	stop();
+}
+END_TEST
+
 START_TEST(not_a_kernel)
 {
 	struct boot_spec spec;
@@ -797,6 +872,8 @@ int main(void)
 	tcase_add_test(tc, bzimage_unpacked);
 	tcase_add_test(tc, deterministic);
 	tcase_add_test(tc, bzimage_inguest);
+	tcase_add_test(tc, bzimage_32bit);
+	tcase_add_test(tc, bzimage_without_payload);
 	tcase_add_test(tc, initrd_stays_below_2g);
 	tcase_add_test(tc, vmlinux);
 	tcase_add_test(tc, linux_refused);
@@ -809,6 +886,7 @@ int main(void)
 	tcase_add_test(tc, elf_refused);
 	tcase_add_test(tc, elf_overlapping_segments);
 	tcase_add_test(tc, flat);
+	tcase_add_test(tc, bios);
 	tcase_add_test(tc, not_a_kernel);
 	tcase_set_timeout(tc, 60);
 	suite_add_tcase(suite, tc);

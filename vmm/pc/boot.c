@@ -148,6 +148,8 @@ static int boot_file(struct load *l)
 		return error_set(l->err, -EINVAL, "the file is empty");
 	if (spec->kind == BOOT_FLAT)
 		return flat_boot(l);
+	if (spec->kind == BOOT_BIOS)
+		return bios_boot(l);
 	if ((spec->kind == BOOT_AUTO || spec->kind == BOOT_LINUX) && linux_is_bzimage(data, len))
 		return linux_load_bzimage(l);
 	if ((spec->kind == BOOT_AUTO || spec->kind == BOOT_MULTIBOOT) && multiboot_find(data, len, &header))
@@ -176,7 +178,7 @@ int boot_load(struct machine *m, const struct boot_spec *spec, char **what, stru
 
 	if (what)
 		*what = NULL;
-	rc = boot_firmware(&l);
+	rc = spec->kind == BOOT_BIOS ? 0 : boot_firmware(&l);
 	if (rc)
 		return rc;
 	rc = boot_file(&l);

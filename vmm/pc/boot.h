@@ -4,10 +4,11 @@
  *
  * A file is taken for the first of these that it is:
  *
- * 1. Linux bzImage (boot protocol 2.12 or later with a 64-bit entry). Its payload is unpacked here and the vmlinux in
+ * 1. Linux bzImage (boot protocol 2.12 or later). Its payload is unpacked here and the vmlinux in
  *    it entered as below, so the guest neither spends its first second on it nor moves itself (no KASLR: that is done
  *    by the code that unpacks). With @inguest, the protected-mode part goes to 1 MiB and is entered at its 64-bit
- *    entry, 200h from there.
+ *    entry, 200h from there. So are an image without a payload, and always a 32-bit kernel, which is entered at the
+ *    part's start by the 32-bit boot protocol.
  * 2. Multiboot 1 (a header in the first 8 KiB): ELF32, ELF64 or by the header's addresses; entered as the
  *    specification says. The command line is @append alone; @initrd is the first module, its string the file's name
  *    without folders.
@@ -22,6 +23,9 @@
  *    other general registers 0; RFLAGS = 2 (interrupts off); CR0 = PG NE ET MP PE; CR4 = PAE OSFXSR OSXMMEXCPT (SSE
  *    is usable); CS = 10h, DS ES SS = 18h, FS GS null; IDT empty; physical memory below 4 GiB mapped at the same
  *    linear addresses in 2 MiB pages, writable.
+ * 6. Firmware (only when asked for by @kind): the image ends at 1 MiB, in RAM that the host bridge's PAM registers call
+ *    shadowed, and the vCPU is as after RESET but for CS's base, F0000h: F000:FFF0 is the same byte below 1 MiB and below
+ *    4 GiB on a PC, and here there is nothing below 4 GiB. No tables, no boot data; memory is zero.
  *
  * ELF files go to their segments' physical addresses; an entry point within a segment's virtual addresses is moved
  * along with it. Boot data lies at BOOT_DATA_START, which no kernel may cover. RAM is taken to be zero: load once. */
@@ -39,7 +43,7 @@ struct boot_file {
 	size_t len;
 };
 
-enum boot_kind { BOOT_AUTO, BOOT_LINUX, BOOT_MULTIBOOT, BOOT_ELF, BOOT_FLAT };
+enum boot_kind { BOOT_AUTO, BOOT_LINUX, BOOT_MULTIBOOT, BOOT_ELF, BOOT_FLAT, BOOT_BIOS };
 
 struct boot_spec {
 	enum boot_kind kind; /* BOOT_AUTO: found out from the kernel file */

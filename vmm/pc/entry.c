@@ -92,3 +92,11 @@ void entry_protected(struct load *l, u32 eip)
 	s->cr4 = 0;
 	s->efer = 0;
 }
+
+/* The selectors are part of the 32-bit boot protocol. */
+void entry_linux32(struct load *l, u32 eip)
+{
+	entry_protected(l, eip);
+	load_write(l, BOOT_GDT + SEL_CODE64, &gdt[SEL_CODE32 / 8], sizeof(gdt[0]));
+	l->m->vcpu[0]->regs.seg[SEG_CS].selector = SEL_CODE64;
+}

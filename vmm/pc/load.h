@@ -39,7 +39,8 @@ int load_cmdline(struct load *l, u64 max);
 /* Entry states. Both write the GDT: 08h 32-bit code, 10h 64-bit code, 18h data, all flat. Other registers are 0. */
 void entry_long(struct load *l, u64 rip); /* as boot.h, item 5, without RDI */
 void entry_protected(struct load *l,
-		     u32 eip); /* 32-bit, paging off, CS = 08h, DS ES FS GS SS = 18h, ESP = BOOT_STACK */
+		     u32 eip);               /* 32-bit, paging off, CS = 08h, DS ES FS GS SS = 18h, ESP = BOOT_STACK */
+void entry_linux32(struct load *l, u32 eip); /* the same with 32-bit code at 10h, and CS = 10h */
 
 /* ELF files, 32 or 64 bits, little-endian. Everything read is within the file. */
 struct elf_image {
@@ -93,6 +94,7 @@ int pvh_load(struct load *l, const struct elf_image *elf, u32 entry);
 
 int elf_boot(struct load *l, const struct elf_image *elf);
 int flat_boot(struct load *l);
+int bios_boot(struct load *l);
 /* Writes struct boot_info at BOOT_PARAMS, after command line and initrd. */
 void flat_write_info(struct load *l);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Linux: bzImage and vmlinux, by the 64-bit boot protocol (Documentation/arch/x86/boot.rst and zero-page.rst in the
+/* Linux: bzImage and vmlinux, by the 64-bit boot protocol, and bzImages of 32-bit kernels by the 32-bit one (Documentation/arch/x86/boot.rst and zero-page.rst in the
  * kernel's tree; offsets below are from there). */
 #include <errno.h>
 #include <stdio.h>
@@ -69,6 +69,7 @@ struct bzimage {
 	size_t payload_len;
 	u64 pref_address, init_size;
 	u64 initrd_max, cmdline_max;
+	bool is64;
 	char version[80];
 };
 
@@ -94,16 +95,12 @@ static int check_header(struct load *l, const u8 *h, size_t len)
 	const unsigned version = load16(h + HDR_VERSION);
 
 	if (version < VERSION_64BIT)
-		return error_set(
-		    l->err, -EINVAL,
-		    "a Linux bzImage of boot protocol %u.%02u: 2.12 or later is needed (Linux 3.8, x86-64)",
-		    version >> 8, version & 0xff);
+		return error_set(l->err, -EINVAL,
+				 "a Linux bzImage of boot protocol %u.%02u: 2.12 or later is needed (Linux 3.8)",
+				 version >> 8, version & 0xff);
 	if (len < HDR_MIN_END)
 		return error_set(l->err, -EINVAL, "a Linux bzImage cut short in its setup header, after %zu bytes",
 				 len);
-	if (!(load16(h + HDR_XLOADFLAGS) & XLF_KERNEL_64))
-		return error_set(l->err, -EINVAL,
-				 "a Linux bzImage without a 64-bit entry: only x86-64 kernels can be booted");
 	return 0;
 }
 
@@ -122,6 +119,7 @@ static int bzimage_open(struct load *l, struct bzimage *bz)
 		return error_set(l->err, -EINVAL, "a Linux bzImage cut short: %llu bytes are needed, the file has %zu",
 				 (unsigned long long)(setup + code_len), len);
 	bz->file = h;
+	bz->is64 = load16(h + HDR_XLOADFLAGS) & XLF_KERNEL_64;
 	bz->code = h + setup;
 	bz->code_len = min64(code_len, len - setup);
 	payload = load32(h + HDR_PAYLOAD_OFFSET);
@@ -198,7 +196,10 @@ static int linux_finish(struct load *l, const struct bzimage *bz, u64 start, u64
 	if (rc)
 		return rc;
 	write_zero_page(l, bz, start);
-	entry_long(l, entry);
+	if (!bz || bz->is64)
+		entry_long(l, entry);
+	else
+		entry_linux32(l, entry);
 	l->m->vcpu[0]->regs.gpr[RSI] = BOOT_PARAMS;
 	return 0;
 }
@@ -258,7 +259,7 @@ static int load_inguest(struct load *l, const struct bzimage *bz)
 	load_write(l, PROTECTED_MODE_PART, bz->code, bz->code_len);
 	snprintf(l->what, sizeof(l->what), "Linux %s, bzImage, %s payload left to the guest", bz->version,
 		 format ? format : "unknown");
-	return linux_finish(l, bz, PROTECTED_MODE_PART, PROTECTED_MODE_PART + ENTRY_64);
+	return linux_finish(l, bz, PROTECTED_MODE_PART, PROTECTED_MODE_PART + (bz->is64 ? ENTRY_64 : 0));
 }
 
 int linux_load_bzimage(struct load *l)
@@ -268,7 +269,8 @@ int linux_load_bzimage(struct load *l)
 
 	if (rc)
 		return rc;
-	return l->spec->inguest ? load_inguest(l, &bz) : load_payload(l, &bz);
+	/* Programs that only borrow the boot protocol have no payload. */
+	return l->spec->inguest || !bz.is64 || !bz.payload_len ? load_inguest(l, &bz) : load_payload(l, &bz);
 }
 
 bool linux_is_vmlinux(const struct elf_image *elf)
