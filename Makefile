@@ -63,7 +63,7 @@ FORMATTED := $(filter-out $(BUILD)/% build/%,$(FORMATTED))
 LIB   := $(OBJ)/libvmdbg.a
 UNITS := $(UNIT_SRC:%.c=$(OBJ)/%)
 
-.PHONY: all deps demo check check-quick check-tools check-guests check-asan check-ubsan fuzz fuzz-short bench bench-gdb units guests \
+.PHONY: all deps demo check check-quick check-tools check-guests check-real check-asan check-ubsan fuzz fuzz-short bench bench-gdb units guests \
 	install uninstall format check-format clean help
 all: $(PROGRAM)
 
@@ -125,6 +125,8 @@ FUZZ_SECONDS ?= 600
 
 check: all units guests $(CPUDIFF) $(if $(filter rel,$(VARIANT)),$(FUZZERS))
 	$(Q)$(TESTENV) $(COLLECT) $(TOOLS) $(UNITS) $(CPUDIFF) $(E2E) $(if $(filter rel,$(VARIANT)),--fuzz-total 90 $(FUZZERS))
+check-real: all
+	$(Q)$(TESTENV) $(COLLECT) tests/system/test_real.py
 check-quick: units
 	$(Q)$(TESTENV) $(COLLECT) $(UNITS)
 check-tools: | $(DEPS_OK)
@@ -176,6 +178,7 @@ help:
 	@echo 'make check-asan      all tests under AddressSanitizer; check-ubsan: UndefinedBehaviorSanitizer'
 	@echo 'make check-tools     layout, documents and formatting only; check-guests: the test kernels only'
 	@echo 'make check-system    the system-level guests under vmdbg, QEMU TCG and Bochs; writes docs/cpu-system.md'
+	@echo 'make check-real      Debian'"'"'s 32-bit and generic kernels and memtest86+, recorded and replayed (downloads 180 MB)'
 	@echo 'make fuzz            every fuzz target for FUZZ_SECONDS (600) each'
 	@echo 'make fuzz-cpu        the software CPU beside the host'"'"'s, without end (CPU_SECONDS); resumes'
 	@echo 'make bench           speed beside QEMU TCG; bench-gdb: what a debugger waits for, beside QEMU record/replay'

@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Kernels and a memory tester nobody here wrote: Debian's 32-bit and generic 64-bit kernels to a shell, memtest86+ for a
+minute. Each is recorded and replayed. docs/real-code.md has the results."""
+import os
+import re
+import subprocess
+import sys
+import threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from vmdbg import BUILD, SLOW, VMDBG, case, figures, finish, run, same, scratch, skip  # noqa: E402
+
+REAL = os.path.abspath(os.path.join(BUILD, "real"))
+FLAVOURS = ["686", "686-pae", "amd64"]
+SECTORS = 16384
+LIMIT = 1500 * SLOW
+
+# Warnings (level 4 and worse) that are expected, each with its reason in docs/real-code.md.
+KNOWN_WARNINGS = [
+    r"acpi PNP0A03:00: fail to add MMCONFIG information",
+    r"i8042: PNP: PS/2 appears to have AUX port disabled",
+]
+
+# What the drivers say of each chip; SHELL_COMMANDS come after.
+CLAIMS = [
+    ("CPU model", r"^chip cpu: vmdbg virtual CPU v2\.1$"),
+    ("IO-APIC: keyboard, serial port, RTC, ACPI and disk have interrupts",
+     r"^chip interrupts: 1=i8042\(IO-APIC\) 4=ttyS0\(IO-APIC\) 8=rtc0\(IO-APIC\) 9=acpi\(IO-APIC\) 14=.*pata_legacy"),
+    ("TSC and ACPI timer", r"^chip clock: tsc of .*acpi_pm"),
+    ("local APIC timer", r"^chip timer: lapic-deadline$"),
+    ("RTC with the date", r"^chip rtc: rtc_cmos .*Mon Jan +1 00:00"),
+    ("both serial ports", r"^chip serial: 0=16550A@3F8,4 1=16550A@2F8,3$"),
+    ("keyboard and speaker", r"^chip input: AT Translated Set 2 keyboard,PC Speaker$"),
+    ("PCI bridges", r"^chip pci: 0000:00:00\.0=8086:1237 0000:00:01\.0=8086:7000$"),
+    ("ACPI tables", r"^chip acpi: APIC DSDT FACP FACS"),
+    ("8259A, 8254, i8042, RTC, FPU, VGA, panic port and ACPI ports",
+     r"^chip ports: .*0020-0021=pic1 .*0040-0043=timer0 .*0060-0060=keyboard .*0070-0071=rtc0 .*00f0-00ff=fpu "
+     r".*03c0-03df=vga\+ .*0505-0505=QEMU0001:00 .*ACPI_PM_TMR"),
+    ("init is through", r"^init: done$"),
+    ("the shell computes", r"^answer 42$"),
+    ("power-off", r"reboot: Power down"),
+]
+SHELL_COMMANDS = b"echo answer $((6*7)); poweroff -f\n"
+
+
+def record_shell(trace, argv):
+    """Records until the shell's prompt, types into it, and waits for the end. (status, JSON, console)"""
+    child = subprocess.Popen([VMDBG, "record", "-q", "--json", "--serial", "stdio", "-o", trace, *argv], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    console = bytearray()
+    alarm = threading.Timer(LIMIT, child.kill)
+    alarm.start()
+    typed = False
+    while chunk := os.read(child.stderr.fileno(), 65536):
+        console += chunk
+        if not typed and b"\n/ # " in console:
+            child.stdin.write(SHELL_COMMANDS)
+            child.stdin.flush()
+            typed = True
+    out = child.stdout.read()
+    status = child.wait()
+    alarm.cancel()
+    child.stdin.close()
+    return status, out, bytes(console)
+
+
+def replay(name, trace, figures_of_recording, dir_, *more):
+    rep = run("replay", "-q", "--json", "--serial", f"file:{dir_}/{name}.rep", *more, trace, timeout=LIMIT)
+    if case(f"{name}: replay is equal", rep.status == 0, rep.describe()):
+        case(f"{name}: same instructions", figures(rep)["instructions"] == figures_of_recording["instructions"], rep.text())
+    return rep
+
+
+def show(name, numbers, trace):
+    print(f"# {name}: {numbers['kernel']}: {numbers['instructions']:,} instructions, {numbers['guest_ns'] / 1e9:.3f} s of "
+          f"guest time, {numbers['events']:,} events, trace of {os.path.getsize(trace):,} bytes", flush=True)
+
+
+def linux(dir_, flavour, image):
+    trace = os.path.join(dir_, f"{flavour}.vmt")
+    status, out, console = record_shell(trace, ["--disk", image, "--initrd", f"{REAL}/{flavour}/initrd.gz", "--append",
+                                                "console=ttyS0 panic=-1", f"{REAL}/{flavour}/vmlinuz"])
+    text = console.decode("utf-8", "replace").replace("\r", "")
+    if not case(f"{flavour}: record to power-off", status == 0, f"exit status {status}\n{text[-1500:]}"):
+        return
+    numbers = figures_of(out)
+    show(flavour, numbers, trace)
+    machine = "x86_64" if flavour == "amd64" else "i686"
+    case(f"{flavour}: this kernel", re.search(rf"^init: Linux 6\.[0-9.-]*-{flavour} {machine}$", text, re.M), text[-1500:])
+    case(f"{flavour}: disk", re.search(rf"^chip disk: {SECTORS} sectors, VMDBG DISK, b6d81b360a5672d80c27430f39153e2c$", text, re.M))
+    for what, pattern in CLAIMS:
+        case(f"{flavour}: {what}", re.search(pattern, text, re.M), text[-1500:])
+    warnings = re.findall(r"^warning: (.*)$", text, re.M)
+    for warning in warnings:
+        print(f"# {flavour}: warning: {warning}")
+    case(f"{flavour}: no warning without a known reason",
+         all(any(re.match(k, w) for k in KNOWN_WARNINGS) for w in warnings), "\n".join(warnings))
+    case(f"{flavour}: no complaint of the kernel", not re.search(r"BUG:|WARNING:|Oops|Call Trace|Kernel panic", text))
+    replay(flavour, trace, numbers, dir_)
+    with open(f"{dir_}/{flavour}.rep", "rb") as f:
+        case(f"{flavour}: same console bytes", f.read() == console)
+
+
+def figures_of(out):
+    class Out:
+        @staticmethod
+        def text():
+            return out.decode()
+    return figures(Out)
+
+
+def memtest(dir_, which, seconds):
+    """On the host's clock: on the virtual one a minute is 60,000,000,000 instructions."""
+    name = f"memtest86+{which}"
+    trace = os.path.join(dir_, f"{which}.vmt")
+    rec = run("record", "-q", "--json", "--serial", "null", "--clock", "host", "-m", "16M", "--screen", "--until",
+              f"time:{seconds}", "-o", trace, f"{REAL}/{name}.bin", timeout=LIMIT)
+    if not case(f"{name}: record", rec.status == 0, rec.describe()):
+        return
+    numbers = figures(rec)
+    show(name, numbers, trace)
+    screen = rec.errors()
+    print("".join(f"# |{line}\n" for line in screen.splitlines()), end="")
+    for what, pattern in [("its name", r"^ +Memtest86\+ v6"), ("the CPU's", r"vmdbg virtual CPU v2\.1"),
+                          ("caches", r"L1 Cache: +32KB"), ("memory", r"Memory  : +16MB"),
+                          ("a test runs", r"Test #\d+ +\[.+\]"), ("no errors", r"Errors: 0 ")]:
+        case(f"{name}: screen: {what}", re.search(pattern, screen, re.M), screen)
+    case(f"{name}: {seconds} seconds of guest time", numbers["guest_ns"] >= seconds * 1e9, numbers["guest_ns"])
+    rep = replay(name, trace, numbers, dir_, "--screen")
+    case(f"{name}: same screen", rep.errors() == screen, rep.errors())
+
+
+def main():
+    fetch = subprocess.run([os.path.join(os.path.dirname(__file__), "fetch-real.sh"), REAL], stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, text=True)
+    if fetch.returncode == 77:
+        skip("Debian's kernels and memtest86+", fetch.stdout.strip())
+        finish()
+    if not case("Debian's kernels and memtest86+", fetch.returncode == 0, fetch.stdout):
+        finish()
+    with open(f"{REAL}/versions") as f:
+        print("".join(f"# {line}" for line in f), end="")
+    dir_ = scratch("real")
+    image = os.path.join(dir_, "disk.img")
+    with open(image, "wb") as f:
+        f.truncate(SECTORS * 512)
+    for flavour in FLAVOURS:
+        linux(dir_, flavour, image)
+    memtest(dir_, "x64", 60)
+    memtest(dir_, "ia32", 20)
+    finish()
+
+
+if __name__ == "__main__":
+    main()
