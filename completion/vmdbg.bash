@@ -26,8 +26,8 @@ _vmdbg_values()
 _vmdbg_options()
 {
 	local shared='--engine --initrd --disk --quiet -q --help'
-	local guest="$shared --serial --until --gdb --checkpoint-memory --json"
-	local machine="$guest --memory -m --smp --append --boot --flat --bios --screen --clock --date"
+	local guest="$shared --serial --screen --until --gdb --checkpoint-memory --json"
+	local machine="$guest --memory -m --smp --append --boot --flat --bios --clock --date"
 	case $1 in
 	record) echo "$machine --output -o --force --embed --ring --checkpoint-every" ;;
 	run) echo "$machine" ;;
