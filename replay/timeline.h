@@ -32,7 +32,7 @@ struct timeline_config {
 	/* The timeline of the replay that the machine came here by, on the trace that the present one is a copy of: its
 	 * checkpoints are taken over, and nothing is left to do with it but to free it. Or NULL. */
 	struct timeline *past;
-	u64 memory;                  /* bytes that checkpoints may take; 0: a quarter of the host's RAM */
+	u64 memory; /* bytes that checkpoints may take; 0: a quarter of the host's RAM */
 };
 
 /* The machine stands at the beginning of its run. Takes over its listener; neither machine, replayer, reader nor recorder. */
