@@ -287,7 +287,7 @@ def main():
                  ", ".join(f"{e}: {w}" for e, w in words.items()) + "\n" + "\n".join(notes))
         for row in totals(results, under):
             print("# " + " ".join(f"{cell!s:>28}" if n == 0 else f"{cell:>8}" for n, cell in enumerate(row)))
-    if args.doc:
+    if args.doc and under == list(EMULATORS) and not args.guest:
         write_doc(args.doc, results, under)
     finish()
 
