@@ -64,6 +64,7 @@ static int make_session(struct recording *r)
 	}
 	if (o->bios)
 		s->boot.kind = BOOT_BIOS;
+	s->config.firmware = o->bios;
 	rc = session_set_kernel(s, o->file, &r->err);
 	if (!rc && o->initrd)
 		rc = session_set_initrd(s, o->initrd, &r->err);

@@ -354,6 +354,7 @@ static int load_boot(struct session *s, const struct description *d)
 	if (ret)
 		return ret;
 	s->boot.kind = (enum boot_kind)k;
+	s->config.firmware = s->boot.kind == BOOT_BIOS;
 	ret = need_number(d, "inguest", 1, &inguest);
 	s->boot.inguest = inguest;
 	if (!ret && s->boot.kind == BOOT_FLAT)

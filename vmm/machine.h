@@ -42,6 +42,7 @@ struct machine_config {
 	u64 wall_start; /* Unix seconds at power-on */
 	enum cpu_model cpu;
 	const struct engine_ops *engine;
+	bool firmware;                    /* it runs a firmware of its own, which finds the disk through PCI only */
 	const struct block_backend *disk; /* base image of the ATA disk; NULL: no disk. Stays the caller's */
 };
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # fetch-real.sh FOLDER: Debian's 32-bit kernels, its generic 64-bit kernel and memtest86+, downloaded through apt-get
 # (with package lists of FOLDER's own, so that the system's architectures stay as they are) and unpacked, not installed:
-# FOLDER/{686,686-pae,amd64}/{vmlinuz,initrd.gz}, FOLDER/memtest86+{x64,ia32}.bin, FOLDER/versions. What is there already
-# stays. Exit status 0; or 77, with the reason on stdout, when they cannot be had here.
+# FOLDER/{686,686-pae,amd64}/{vmlinuz,initrd.gz}, FOLDER/memtest86+{x64,ia32}.bin, FOLDER/grub/{grub-mkimage,modules},
+# FOLDER/versions. What is there already stays. Exit status 0; or 77, with the reason on stdout, when they cannot be had here.
 set -eu
 mkdir -p "$1"
 dir=$(cd "$1" && pwd)
@@ -35,6 +35,7 @@ fetch() {
 		give_up "apt-get download $1: $(tail -n 1 "$dir/download/apt.log")"
 	dpkg-deb -x "$dir"/download/*.deb "$dir/unpacked"
 	dpkg-deb -f "$dir"/download/*.deb Package Version | sed -n 's/^[A-Z][a-z]*: //p' | paste -sd ' ' >>"$dir/versions"
+	sort -uo "$dir/versions" "$dir/versions"
 	rm -rf "$dir/download"
 }
 
@@ -43,8 +44,17 @@ if [ ! -s "$dir/memtest86+ia32.bin" ]; then
 	mv "$dir"/unpacked/boot/memtest86+x64.bin "$dir"/unpacked/boot/memtest86+ia32.bin "$dir"
 fi
 
+# GRUB for a BIOS: its parts; the test makes a disk of them.
+if [ ! -s "$dir/grub/modules/kernel.img" ]; then
+	mkdir -p "$dir/grub"
+	fetch grub-common
+	mv "$dir/unpacked/usr/bin/grub-mkimage" "$dir/grub"
+	fetch grub-pc-bin
+	mv "$dir/unpacked/usr/lib/grub/i386-pc" "$dir/grub/modules"
+fi
+
 # In the order in which they need one another: disk, keyboard events, speaker.
-modules='scsi_common scsi_mod libata pata_legacy crct10dif_common crct10dif_generic crc-t10dif crc64
+modules='scsi_common scsi_mod libata ata_piix pata_legacy crct10dif_common crct10dif_generic crc-t10dif crc64
 	crc64_rocksoft_generic crc64-rocksoft t10-pi sd_mod evdev pcspkr'
 
 write_init() {

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Kernels and a memory tester nobody here wrote: Debian's 32-bit and generic 64-bit kernels to a shell, memtest86+ for a
-minute. Each is recorded and replayed. docs/real-code.md has the results."""
+minute, and SeaBIOS starting GRUB starting a kernel from a disk. Each is recorded and replayed. docs/real-code.md has the results."""
 import os
 import re
+import struct
 import subprocess
 import sys
 import threading
@@ -110,6 +111,86 @@ def figures_of(out):
     return figures(Out)
 
 
+GRUB_CONFIG = """serial --unit=0
+terminal_output serial
+terminal_input serial
+echo "GRUB $grub_platform"
+ls
+linux (hd0){kernel} console=ttyS0 panic=-1
+initrd (hd0){initrd}
+boot
+"""
+KERNEL_AT, INITRD_AT = 4096, 24576
+
+
+def sectors_of(path):
+    with open(path, "rb") as f:
+        data = f.read()
+    return data + bytes(-len(data) % 512)
+
+
+def grub_disk(dir_, flavour):
+    """A disk that GRUB starts from: boot sector, core image, kernel and initrd at fixed sectors. None: no GRUB here."""
+    kernel, initrd = (sectors_of(f"{REAL}/{flavour}/{name}") for name in ("vmlinuz", "initrd.gz"))
+    with open(f"{dir_}/grub.cfg", "w", encoding="ascii") as f:
+        f.write(GRUB_CONFIG.format(kernel=f"{KERNEL_AT}+{len(kernel) // 512}", initrd=f"{INITRD_AT}+{len(initrd) // 512}"))
+    try:
+        made = subprocess.run([f"{REAL}/grub/grub-mkimage", "-O", "i386-pc", "-d", f"{REAL}/grub/modules", "-p", "/boot", "-c",
+                               f"{dir_}/grub.cfg", "-o", f"{dir_}/core.img", "biosdisk", "serial", "terminal", "echo", "ls",
+                               "linux"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        why = made.stdout.strip() if made.returncode else None
+    except OSError as e:
+        why = str(e)
+    if why is not None:
+        skip("GRUB", f"grub-mkimage: {why}")
+        return None
+    boot = bytearray(sectors_of(f"{REAL}/grub/modules/boot.img"))
+    core = bytearray(sectors_of(f"{dir_}/core.img"))
+    boot[510:512] = b"\x55\xaa"
+    # The core image's first sector loads the rest: from which sector of the disk, and how many.
+    struct.pack_into("<QH", core, 0x1f4, 2, len(core) // 512 - 1)
+    image = os.path.join(dir_, "grub.img")
+    with open(image, "wb") as f:
+        f.write(boot + core)
+        f.seek(KERNEL_AT * 512)
+        f.write(kernel)
+        f.seek(INITRD_AT * 512)
+        f.write(initrd)
+        f.truncate(16 << 20)
+    return image
+
+
+def grub(dir_, bios, flavour):
+    if not os.path.exists(bios):
+        skip("GRUB", f"no {bios}: Debian's package seabios isn't installed")
+        return
+    image = grub_disk(dir_, flavour)
+    if not image:
+        return
+    trace = os.path.join(dir_, "grub.vmt")
+    rec = run("record", "-q", "--json", "--bios", "--disk", image, "--serial", f"file:{dir_}/grub.txt", "--until",
+              "pattern:^init: done", "--until", "time:60", "-o", trace, bios, timeout=LIMIT)
+    if not case("GRUB: record", rec.status == 0, rec.describe()):
+        return
+    numbers = figures(rec)
+    show("GRUB", numbers, trace)
+    with open(f"{dir_}/grub.txt", encoding="latin-1") as f:
+        text = f.read().replace("\r", "")
+    for what, pattern in [("SeaBIOS finds the disk", r"^ata0-0: VMDBG DISK ATA-6 Hard-Disk \(16 MiBytes\)$"),
+                          ("SeaBIOS starts it", r"^Booting from 0000:7c00$"), ("GRUB runs", r"GRUB pc$"),
+                          ("GRUB finds the disk", r"^\(hd0\) *$"),
+                          ("the kernel has SeaBIOS's memory map",
+                           r"BIOS-e820: \[mem 0x0000000000100000-0x000000000fffffff\] usable"),
+                          ("the kernel reads the MP table", r"Intel MultiProcessor Specification v1\.4"),
+                          ("the kernel's init runs", rf"^init: Linux 6\.[0-9.-]*-{flavour} "), ("the kernel finds the disk", r"^chip disk: 32768 sectors, VMDBG DISK,"),
+                          ("init is through", r"^init: done$")]:
+        case(f"GRUB: {what}", re.search(pattern, text, re.M), text[-1000:])
+    for warning in re.findall(r"^warning: (.*)$", text, re.M):
+        print(f"# GRUB: warning: {warning}")
+    replay("GRUB", trace, numbers, dir_)
+    case("GRUB: same console bytes", same(f"{dir_}/grub.txt", f"{dir_}/GRUB.rep"))
+
+
 def memtest(dir_, which, seconds):
     """On the host's clock: on the virtual one a minute is 60,000,000,000 instructions."""
     name = f"memtest86+{which}"
@@ -147,7 +228,8 @@ def main():
         f.truncate(SECTORS * 512)
     for flavour in FLAVOURS:
         linux(dir_, flavour, image)
-    memtest(dir_, "x64", 60)
+    grub(dir_, "/usr/share/seabios/bios.bin", "686")
+    memtest(dir_, "x64", 90)  # it measures caches and memory, and waits, before its first test
     memtest(dir_, "ia32", 20)
     finish()
 

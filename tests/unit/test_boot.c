@@ -417,6 +417,7 @@ START_TEST(bzimage_without_payload)
 	store32(file + 0x24c, 0);
 	spec = spec_of_file();
 	ck_assert_msg(boot(&spec) == 0, "%s", err.text);
+	ck_assert_str_eq(what, "6.1.0-test, bzImage without a payload");
 	check_long_mode(0x100200);
 	stop();
 }

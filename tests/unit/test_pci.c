@@ -47,6 +47,31 @@ START_TEST(bridges)
 }
 END_TEST
 
+/* Identity of the 82371SB's function 1; nothing in it can be changed, and it stays over a reset. */
+START_TEST(ide)
+{
+	pci_init(&pci, "pci");
+	pci_add_ide(&pci);
+	pci_reset(&pci);
+	address(0, PCI_DEVFN(1, 0), 0x0c);
+	ck_assert_uint_eq(pci_read(&pci, 6, 1), 0x80); /* header type: more than one function */
+	for (unsigned offset = 0; offset < PCI_CONFIG_SIZE; offset += 4) {
+		u64 before;
+
+		address(0, PCI_DEVFN(1, 1), offset);
+		before = pci_read(&pci, 4, 4);
+		pci_write(&pci, 4, 4, 0xffffffff);
+		ck_assert_uint_eq(pci_read(&pci, 4, 4), before);
+		pci_write(&pci, 4, 4, 0);
+		ck_assert_uint_eq(pci_read(&pci, 4, 4), before);
+	}
+	address(0, PCI_DEVFN(1, 1), 0);
+	ck_assert_uint_eq(pci_read(&pci, 4, 4), 0x70108086);
+	address(0, PCI_DEVFN(1, 1), 8);
+	ck_assert_uint_eq(pci_read(&pci, 4, 4), 0x01010000); /* IDE, both channels compatible, no bus master */
+}
+END_TEST
+
 START_TEST(absent_reads_ones)
 {
 	pci_init(&pci, "pci");
@@ -178,5 +203,5 @@ START_TEST(vga_screen)
 }
 END_TEST
 
-RIG_MAIN("pci", finds_mechanism_1, bridges, absent_reads_ones, write_masks, reset_restores_config, vga_registers,
+RIG_MAIN("pci", finds_mechanism_1, bridges, ide, absent_reads_ones, write_masks, reset_restores_config, vga_registers,
 	 vga_screen)

@@ -109,6 +109,8 @@ static void bridges_reset(struct pci *pci)
 	pci_function_init(&pci->isa, 0x8086, 0x7000, 0x06010000, 0x0008);
 	store16(pci->isa.config + 0x04, 0x0007); /* I/O, memory and bus master, fixed */
 	store16(pci->isa.config + 0x06, 0x0200);
+	if (pci->function[PCI_DEVFN(1, 1)]) /* more than one function */
+		pci->isa.config[0x0e] = 0x80;
 	for (unsigned pirq = 0x60; pirq < 0x64; pirq++) { /* PIRQA-D route control: not routed */
 		pci->isa.config[pirq] = 0x80;
 		pci->isa.wmask[pirq] = 0x8f;
@@ -119,6 +121,16 @@ void pci_reset(struct pci *pci)
 {
 	pci->address = 0;
 	bridges_reset(pci);
+}
+
+void pci_add_ide(struct pci *pci)
+{
+	pci_function_init(&pci->ide, 0x8086, 0x7010, 0x01010000, 0);
+	memset(pci->ide.wmask, 0, sizeof(pci->ide.wmask));
+	store16(pci->ide.config + 0x04, 0x0001); /* I/O */
+	store16(pci->ide.config + 0x06, 0x0280);
+	store16(pci->ide.config + 0x40, 0x8000); /* IDETIM: the primary channel is decoded */
+	pci_add_function(pci, PCI_DEVFN(1, 1), &pci->ide);
 }
 
 static void device_reset(struct device *dev)

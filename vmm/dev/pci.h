@@ -27,12 +27,17 @@ struct pci {
 	struct pci_function *function[256]; /* [H] by device and function number */
 	u32 address;                        /* [S] CF8h */
 	struct pci_function host, isa;      /* [S] config */
+	struct pci_function ide;            /* constant */
 };
 
 void pci_init(struct pci *pci, const char *device_id);
 void pci_reset(struct pci *pci);
 /* -EEXIST when @devfn is taken. The function must outlive the bus. */
 int pci_add_function(struct pci *pci, u8 devfn, struct pci_function *fn);
+
+/* The 82371SB's IDE function at 00:01.1, which says that an ATA disk is at the compatible ports. Nothing in it can be
+ * written: there is no bus master to be set up, and the ports are always decoded. */
+void pci_add_ide(struct pci *pci);
 
 /* Identity registers of a type 0 function; command register writable as far as @command says. */
 void pci_function_init(struct pci_function *fn, u16 vendor, u16 device, u32 class_and_revision, u16 command);

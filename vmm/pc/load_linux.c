@@ -257,8 +257,11 @@ static int load_inguest(struct load *l, const struct bzimage *bz)
 	if (rc)
 		return rc;
 	load_write(l, PROTECTED_MODE_PART, bz->code, bz->code_len);
-	snprintf(l->what, sizeof(l->what), "Linux %s, bzImage, %s payload left to the guest", bz->version,
-		 format ? format : "unknown");
+	if (bz->payload_len)
+		snprintf(l->what, sizeof(l->what), "Linux %s, bzImage, %s payload left to the guest", bz->version,
+			 format ? format : "unknown");
+	else
+		snprintf(l->what, sizeof(l->what), "%s, bzImage without a payload", bz->version);
 	return linux_finish(l, bz, PROTECTED_MODE_PART, PROTECTED_MODE_PART + (bz->is64 ? ENTRY_64 : 0));
 }
 

@@ -137,6 +137,8 @@ static void make_chips(struct pc *pc)
 	vga_text_init(&pc->vga, &m->mem, "vga");
 	debugexit_init(&pc->debugexit, "debugexit", debug_exit, pc);
 	pvpanic_init(&pc->pvpanic, "pvpanic", panic_event, pc);
+	if (m->config.disk && m->config.firmware)
+		pci_add_ide(&pc->pci);
 	if (m->config.disk)
 		ata_init(&pc->ata, "ata0", m->config.disk, isa_line(pc, 14));
 }
