@@ -405,6 +405,9 @@ static void put_event(struct event_encoder *enc, const struct event *ev, u64 fro
 	case EVENT_INTERRUPT:
 		event_put_interrupt(enc, ev->vcpu, &ev->mark, ev->kind, ev->vector, ev->writes);
 		break;
+	case EVENT_POKE:
+		event_put_poke(enc, ev->vcpu, &ev->mark, ev->what, ev->addr, ev->bytes, ev->len);
+		break;
 	default:
 		ck_abort_msg("an event that no golden trace has");
 	}
