@@ -45,13 +45,21 @@ static int put_blocks(const struct checkpoint *cp, const struct checkpoint *sinc
 	return 0;
 }
 
+/* A place at a chunk's first item is also the place after the chunk before, which is there in every first part of the trace. */
+static struct stream_place stored_place(const struct stream_place *place)
+{
+	if (place->item != 1 || place->done || !place->chunk)
+		return *place;
+	return (struct stream_place){.chunk = place->chunk - 1, .item = STREAM_AFTER, .stops = place->stops};
+}
+
 int checkpoint_store(const struct checkpoints *c, const struct checkpoint *cp, const struct checkpoint *since,
 		     struct checkpoint_put *put, struct error *err)
 {
 	struct checkpoint_record rec = {
 	    .position = cp->position,
 	    .full = !since,
-	    .place = cp->replay.stream,
+	    .place = stored_place(&cp->replay.stream),
 	    .writes = cp->replay.writes,
 	    .events = cp->replay.events,
 	    .console = cp->progress.console,
