@@ -156,6 +156,21 @@ def run_live():
              and "No more reverse-execution history" in out, out[-600:])
         case("run --gdb: killed: ends", server.wait(20 * SLOW) is not None, server.errors)
     case("run --gdb leaves no trace", not [f for f in os.listdir(".") if f.endswith(".vmt")])
+    hidden = scratch("gdb-hidden")
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = hidden
+    with Server("run", "-m", "8M", ELF) as server:
+        if before is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = before
+        remote = server.remote()
+        remote.ask("s")
+        remote.ask("s")
+        case("run --gdb: its past is there", stop_of(remote.ask("bs")), "")
+        server.child.kill()
+        server.wait()
+    case("run --gdb, killed at once: nothing is left of it", not os.listdir(hidden), os.listdir(hidden))
 
 
 def writes():
