@@ -43,6 +43,8 @@ int debug_serve(struct timeline *tl, const struct options *o, bool run_detached,
 	serving = server;
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		sigaction(signals[i], &sa, &before[i]);
+	if (before[2].sa_handler == SIG_IGN) /* nohup */
+		sigaction(SIGHUP, &before[2], NULL);
 	signal(SIGPIPE, SIG_IGN);
 	if (!o->quiet)
 		fprintf(stderr, "vmdbg: waiting for GDB at %s (in GDB: target remote %s)\n", gdb_server_address(server),
