@@ -288,17 +288,17 @@ static void test_limits(void)
 	      "exit %d insns %llu gpa %#llx", exit, LL(vm.run->insns), LL(vm.run->gpa));
 	vm_access(&vm, VM_DATA, 1, VMDBG_RWX, NULL);
 	vm_access(&vm, 0x51000, 1, VMDBG_X, NULL);
-	inveps = vm.stats->inveps;
 	exit = vm_step(&vm, 10);
 	check(exit == VMDBG_EXIT_EPT && vm.run->insns == 3 && vm.run->gpa == 0x51000 && vm.run->qualification & 1,
 	      "a page that may not be read exits", "exit %d insns %llu gpa %#llx", exit, LL(vm.run->insns),
 	      LL(vm.run->gpa));
+	vm_access(&vm, 0x51000, 1, VMDBG_RWX, NULL);
+	vm_access(&vm, VM_CODE, 1, VMDBG_R | VMDBG_W, NULL);
+	inveps = vm.stats->inveps;
+	exit = vm_step(&vm, 10);
 	/* Bochs forgets all translations at every VM entry, so only the count tells that they were to be forgotten. */
 	check(vm.stats->inveps > inveps, "rights that were taken away are followed by INVEPT", "%llu",
 	      LL(vm.stats->inveps));
-	vm_access(&vm, 0x51000, 1, VMDBG_RWX, NULL);
-	vm_access(&vm, VM_CODE, 1, VMDBG_R | VMDBG_W, NULL);
-	exit = vm_step(&vm, 10);
 	check(exit == VMDBG_EXIT_EPT && vm.run->qualification & 4 && vm.run->insns == 3,
 	      "a page that may not be executed exits", "exit %d qual %#llx", exit, LL(vm.run->qualification));
 	vm_close(&vm);

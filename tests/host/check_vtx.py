@@ -305,7 +305,60 @@ TRACED = {
 }
 
 
-def batch():
+def gdb_program():
+    """gdb-minimal, unpacked and not installed: it needs no Python, which there isn't in the initramfs."""
+    folder = os.path.join(HOSTDIR, "gdb")
+    path = os.path.join(folder, "usr", "bin", "gdb")
+    if not os.path.exists(path):
+        os.makedirs(folder, exist_ok=True)
+        subprocess.run(["apt-get", "-q", "download", "gdb-minimal"], cwd=folder, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+        for deb in glob.glob(os.path.join(folder, "gdb-minimal_*.deb")):
+            subprocess.run(["dpkg", "-x", deb, folder])
+    return path if os.path.exists(path) else None
+
+
+GDB_SOCKET = "/tmp/vtx-gdb.sock"
+GDB_BATCH = f"""\
+vmdbg replay --engine vtx --gdb={GDB_SOCKET} --serial null /trace/mix64.vmt >/tmp/out 2>&1 </dev/null &
+while [ ! -S {GDB_SOCKET} ] && kill -0 $! 2>/dev/null; do sleep 0.1; done
+LC_ALL=C timeout -s KILL 40 gdb -nx -batch -x /watch.gdb /mix64.elf >/tmp/gdb.txt 2>&1 </dev/null
+kill $! 2>/dev/null
+give /tmp/gdb.txt gdb.txt"""
+
+
+def gdb_here(gdb, trace):
+    """What the same gdb says of the same trace on soft."""
+    if os.path.exists(GDB_SOCKET):
+        os.unlink(GDB_SOCKET)
+    server = subprocess.Popen([VMDBG, "replay", "--engine", "soft", f"--gdb={GDB_SOCKET}", "--serial", "null", trace],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not os.path.exists(GDB_SOCKET) and server.poll() is None:
+        time.sleep(0.05)
+    got = subprocess.run([gdb, "-nx", "-batch", "-x", os.path.join(HERE, "watch.gdb"),
+                          os.path.join(HOSTDIR, "mix64-names.elf")], env={**os.environ, "LC_ALL": "C"},
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+    server.kill()
+    server.wait()
+    return got.stdout
+
+
+def compare_gdb(results, gdb, bochs):
+    """Values before and after, places, registers: every line that gdb prints."""
+    name = "gdb on vtx says what it says on soft: watchpoints, values, breakpoint, steps"
+    if not gdb:
+        results.line(f"skip {name}: apt-get download gdb-minimal gives nothing here")
+        return
+    if "gdb.txt" not in bochs.files:
+        results.case(False, name, "gdb's output did not come out")
+        return
+    with open(bochs.files["gdb.txt"], encoding="utf-8", errors="replace") as f:
+        there = f.read()
+    here = gdb_here(gdb, os.path.join(HOSTDIR, "soft-mix64.vmt"))
+    results.case(there == here and "New value = 2" in here, name, f"on vtx:\n{there}\non soft:\n{here}")
+
+
+def batch(gdb):
     tests = ["insmod /vmdbg.ko 2>/tmp/out && say 'ok vmdbg.ko loads' || say 'not ok vmdbg.ko loads'",
              "t 20 abi abi", "t 10 doctor sh -c 'vmdbg doctor | grep -q \"vtx *yes\" && echo ok doctor finds vtx'"]
     for name in SAFE + ["real16", "mix64"]:
@@ -319,6 +372,8 @@ def batch():
         tests.append(f"record {name} {name} {' '.join(options)}")
         tests.append(f"replay {name}-of-soft /trace/{name}.vmt")
     tests.append("replay mix64-of-vtx /tmp/mix64.vmt")
+    if gdb:
+        tests.append(GDB_BATCH.replace("\n", "; ").replace("&;", "&"))
     tests.append("t 60 fuzz fuzz 3000")
     tests.append("t 30 bench bench")
     tests.append("rmmod vmdbg && say 'ok vmdbg.ko unloads' || say 'not ok vmdbg.ko unloads'")
@@ -331,10 +386,19 @@ def check(only):
     root = base_root("root")
     for name, options in TRACED.items():
         record_soft(root, name, guest_path(name), *options)
-    lines = [text for text in batch().splitlines() if "insmod" in text or re.search(only, text)]
+    gdb = gdb_program()
+    if gdb:
+        root.program(gdb, "bin/gdb")
+        # Names, but no lines: gdb would show the sources, which are here and not there.
+        run("objcopy", "--strip-debug", guest_path("mix64"), os.path.join(HOSTDIR, "mix64-names.elf"))
+        root.put(os.path.join(HOSTDIR, "mix64-names.elf"), "mix64.elf")
+        root.put(os.path.join(HERE, "watch.gdb"), "watch.gdb")
+    lines = [text for text in batch(gdb).splitlines() if "insmod" in text or re.search(only, text)]
     root.write("init", INIT.replace("@TESTS@", "\n".join(lines)))
     bochs = Bochs("run")
     bochs.boot(root, 600, results.line)
+    if any("gdb" in text for text in lines) or not only:
+        compare_gdb(results, gdb, bochs)
     results.case(bochs.done, "the batch ran to its end", f"see {bochs.path('out.txt')} and {bochs.path('bochs.log')}")
     for name in TRACED:
         path = bochs.files.get(name + ".vmt")
@@ -357,14 +421,14 @@ def linux():
     root.put(kernel(), "guest/vmlinuz")
     root.write("init", INIT.replace("@TESTS@", """\
 insmod /vmdbg.ko
-timeout -s INT 600 vmdbg record --engine vtx --memory 64M --serial file:/tmp/linux.txt -o /tmp/linux.vmt \\
-	--until pattern:'Memory: ' --append 'console=ttyS0 earlyprintk=serial' /guest/vmlinuz >/tmp/out 2>&1 </dev/null
+timeout -s INT 1500 vmdbg record --engine vtx --memory 64M --serial file:/tmp/linux.txt -o /tmp/linux.vmt \\
+	--until pattern:'Linux version' --append 'console=ttyS0 earlyprintk=serial,ttyS0,115200' /guest/vmlinuz >/tmp/out 2>&1 </dev/null
 tail -n 3 /tmp/out | sed 's/^/# /' | e9
 grep -q 'Linux version' /tmp/linux.txt && say 'ok the guest kernel said its version' || say 'not ok the guest kernel said its version'
 give /tmp/linux.txt linux.txt
 give /tmp/linux.vmt linux.vmt"""))
     bochs = Bochs("run-linux")
-    bochs.boot(root, 1200, results.line)
+    bochs.boot(root, 3000, results.line)
     results.case(bochs.done, "the run came to its end")
     for name in ("linux.vmt", "linux.vmt.partial"):
         if name in bochs.files:

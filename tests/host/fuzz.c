@@ -109,7 +109,7 @@ static void access_(struct target *t)
 	    .vcpu = (u32)below(3) / 2,
 	    .gpa = below(3) ? below(0x400) << 12 : number(),
 	    .pages = below(3) ? 1 + below(20) : number() & 0xffff,
-	    .allowed = (u32)below(9),
+	    .allowed = (u32)below(17),
 	    .twin = below(4) ? 0 : (u64)(uintptr_t)t->vm.ram,
 	};
 

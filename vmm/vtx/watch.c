@@ -97,7 +97,8 @@ static u64 read_entry(void *opaque, u64 gpa, unsigned size)
 
 	if (memory_read(walk->cpu->vcpu.mem, gpa, &entry, size))
 		return size == 4 ? 0xffffffff : ~0ull;
-	add(walk->w, walk->cpu->vcpu.mem, gpa, VMDBG_R | VMDBG_X);
+	/* What the walk itself changes there, accessed and dirty flags, changes no mapping. */
+	add(walk->w, walk->cpu->vcpu.mem, gpa, VMDBG_R | VMDBG_X | VMDBG_WALK);
 	return entry;
 }
 

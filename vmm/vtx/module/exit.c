@@ -21,6 +21,9 @@
 #define REASON_RDTSCP    51
 #define REASON_TIMER     52
 
+#define QUAL_GLA   BIT(7)
+#define QUAL_FINAL BIT(8)
+
 #define INFO_VALID       BIT(31)
 #define INFO_ERROR_VALID BIT(11)
 #define INFO_NMI_IRET    BIT(12) /* the IRET that faulted had ended blocking by NMI */
@@ -43,15 +46,17 @@ static bool is_open(const struct vcpu *v, u64 gfn)
 	return false;
 }
 
-static void remember_opened(struct vcpu *v, u64 *entry)
+static bool remember_opened(struct vcpu *v, u64 *entry)
 {
 	unsigned int n;
 
 	for (n = 0; n < v->nr_opened; n++)
 		if (v->opened_entry[n] == entry)
-			return;
-	if (v->nr_opened < ARRAY_SIZE(v->opened_entry))
-		v->opened_entry[v->nr_opened++] = entry;
+			return true;
+	if (v->nr_opened == ARRAY_SIZE(v->opened_entry))
+		return false;
+	v->opened_entry[v->nr_opened++] = entry;
+	return true;
 }
 
 static enum after open_bounce(struct vcpu *v, u64 gpa)
@@ -62,7 +67,8 @@ static enum after open_bounce(struct vcpu *v, u64 gpa)
 		v->need_gpa = gpa;
 		return PIN;
 	}
-	remember_opened(v, entry);
+	if (!remember_opened(v, entry))
+		return leave(v, VMDBG_EXIT_EPT);
 	ept_set(&v->ept, entry, page_to_phys(vmalloc_to_page(v->shared + VMDBG_PAGE_BOUNCE * PAGE_SIZE)),
 		VMDBG_R | VMDBG_W);
 	return AGAIN;
@@ -75,6 +81,12 @@ static bool note_dirty(struct vcpu *v, u64 gfn)
 		return false;
 	v->run.dirty[v->run.nr_dirty++] = gfn;
 	return true;
+}
+
+/* The access was to a table of the guest's, on the way to a linear address. */
+static bool of_the_walk(const struct vcpu *v)
+{
+	return v->step && (v->run.qualification & (QUAL_GLA | QUAL_FINAL)) == QUAL_GLA;
 }
 
 static enum after ept_fault(struct vcpu *v, u64 gpa, u32 access)
@@ -95,10 +107,11 @@ static enum after ept_fault(struct vcpu *v, u64 gpa, u32 access)
 	}
 	hpa = page_to_phys(page);
 	limit = xa_load(&v->ept.limits, gfn);
-	if (limit && is_open(v, gfn)) {
-		remember_opened(v, entry);
+	if (limit && (is_open(v, gfn) || (limit->allowed & VMDBG_WALK && of_the_walk(v)))) {
+		if (!remember_opened(v, entry))
+			return leave(v, VMDBG_EXIT_EPT);
 	} else if (limit) {
-		allowed = limit->allowed;
+		allowed = limit->allowed & VMDBG_RWX;
 		if (access & ~allowed)
 			return leave(v, VMDBG_EXIT_EPT);
 		if (limit->twin)

@@ -263,6 +263,8 @@ static void limit_free(struct limit *limit)
 	kfree(limit);
 }
 
+#define MAX_LIMITS BIT_ULL(20) /* pages of a vCPU */
+
 static int limit_page(struct vcpu *v, u64 gpa, const struct vmdbg_access *a)
 {
 	unsigned long gfn = gpa >> PAGE_SHIFT;
@@ -271,6 +273,8 @@ static int limit_page(struct vcpu *v, u64 gpa, const struct vmdbg_access *a)
 	int ret = 0;
 
 	if (a->allowed != VMDBG_RWX) {
+		if (v->ept.nr_limits >= MAX_LIMITS)
+			return -ENOSPC;
 		new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
 		if (!new)
 			return -ENOMEM;
@@ -287,6 +291,8 @@ static int limit_page(struct vcpu *v, u64 gpa, const struct vmdbg_access *a)
 		limit_free(new);
 		return xa_err(old);
 	}
+	v->ept.nr_limits += !!new;
+	v->ept.nr_limits -= !!old;
 	/* The entry first: the old twin may be in it. The vCPU flushes before it runs again. */
 	entry = ept_entry(&v->ept, gpa);
 	if (entry)
@@ -297,9 +303,9 @@ static int limit_page(struct vcpu *v, u64 gpa, const struct vmdbg_access *a)
 
 static bool access_valid(const struct vcpu *v, const struct vmdbg_access *a)
 {
-	if (a->reserved || !PAGE_ALIGNED(a->gpa) || !a->pages || a->pages > BIT_ULL(28) || a->gpa >> 40)
+	if (a->reserved || !PAGE_ALIGNED(a->gpa) || !a->pages || a->pages > MAX_LIMITS || a->gpa >> 40)
 		return false;
-	if (a->allowed & ~VMDBG_RWX || (a->allowed & (VMDBG_R | VMDBG_W)) == VMDBG_W)
+	if (a->allowed & ~(VMDBG_RWX | VMDBG_WALK) || (a->allowed & (VMDBG_R | VMDBG_W)) == VMDBG_W)
 		return false;
 	if (a->allowed == VMDBG_X && !v->ept.exec_only)
 		return false;

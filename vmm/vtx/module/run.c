@@ -48,7 +48,7 @@ static int check_run(const struct vcpu *v)
 		return -EINVAL;
 	if ((run->flags & VMDBG_RUN_DELIVER) && !(run->inject_info & INFO_VALID))
 		return -EINVAL;
-	if (!canonical(r->lstar) || !canonical(r->kernel_gs_base))
+	if (!canonical(r->lstar) || !canonical(r->kernel_gs_base) || r->sfmask >> 32)
 		return -EINVAL;
 	/* VM entry refuses it; Bochs 2.7 doesn't, and dies of it. */
 	if ((r->efer & EFER_LMA) && (~r->cr0 & (X86_CR0_PE | X86_CR0_PG) || !(r->cr4 & X86_CR4_PAE)))

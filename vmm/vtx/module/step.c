@@ -43,6 +43,16 @@ void pages_close(struct vcpu *v)
 	v->run.flags &= ~VMDBG_RUN_BOUNCE;
 }
 
+/* After an instruction: whether the user had opened something for it. */
+static bool close_after(struct vcpu *v)
+{
+	bool asked = v->run.nr_open || (v->run.flags & VMDBG_RUN_BOUNCE);
+
+	if (asked || v->nr_opened)
+		pages_close(v);
+	return asked;
+}
+
 static bool dr_enabled(const struct vcpu *v, unsigned int n)
 {
 	return v->regs->dr7 >> (2 * n) & 3;
@@ -288,10 +298,8 @@ enum after step_retire(struct vcpu *v)
 		bits |= QUAL_BS;
 	v->run.retired = 1;
 	v->run.debug_bits = bits;
-	if (v->nr_opened || v->run.nr_open || (v->run.flags & VMDBG_RUN_BOUNCE)) {
-		pages_close(v);
+	if (close_after(v))
 		return leave(v, VMDBG_EXIT_OPENED);
-	}
 	return bits ? leave(v, VMDBG_EXIT_DEBUG) : AGAIN;
 }
 
@@ -325,10 +333,8 @@ enum after step_debug(struct vcpu *v, u64 qual)
 	v->run.retired = 0;
 	if (v->guest_tf)
 		v->run.debug_bits |= QUAL_BS;
-	if (v->nr_opened || v->run.nr_open || (v->run.flags & VMDBG_RUN_BOUNCE)) {
-		pages_close(v);
+	if (close_after(v))
 		return leave(v, VMDBG_EXIT_OPENED);
-	}
 	return v->run.debug_bits ? leave(v, VMDBG_EXIT_DEBUG) : AGAIN;
 }
 

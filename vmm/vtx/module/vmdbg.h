@@ -67,6 +67,7 @@ struct ept {
 	struct xarray limits; /* guest page number -> struct limit: what ACCESS has restricted */
 	bool stale;           /* INVEPT is due before the next entry */
 	bool exec_only;
+	u64 nr_limits;
 };
 
 struct limit {
@@ -112,8 +113,9 @@ struct vcpu {
 	bool pass;                              /* no execution breakpoint is told for the first instruction */
 	bool delivering;                        /* run.inject_info isn't delivered yet */
 	bool guest_tf;
-	u32 shadow;                            /* STI, MOV SS: lasts to the next instruction's end */
-	u64 *opened_entry[VMDBG_MAX_OPEN + 1]; /* entries that are to be taken back */
+	u32 shadow; /* STI, MOV SS: lasts to the next instruction's end */
+	/* EPT entries that are to be taken back: open_gfn, bounce, and those a page walk of one instruction may need. */
+	u64 *opened_entry[VMDBG_MAX_OPEN + 32];
 	unsigned int nr_opened;
 	u64 need_gpa; /* a page to be pinned outside of the slice */
 

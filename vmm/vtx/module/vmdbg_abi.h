@@ -105,6 +105,8 @@ struct vmdbg_breaks {
 #define VMDBG_W   2u
 #define VMDBG_X   4u
 #define VMDBG_RWX 7u
+/* The guest's page walks may update the page's entries without an exit, though it isn't writable otherwise. */
+#define VMDBG_WALK 8u
 
 struct vmdbg_access {
 	__u32 size;
