@@ -397,6 +397,11 @@ static int make_branch(struct recording *r)
 		rc = error_set(&r->err, -ENOMEM, "no memory");
 	if (!rc)
 		rc = follow(r);
+	/* The recorder may make checkpoints of its own. */
+	if (!r->o.gdb) {
+		timeline_free(r->past);
+		r->past = NULL;
+	}
 	if (!rc)
 		replayer_take_digest(r->from.replayer, &r->memory);
 	return rc;
