@@ -421,7 +421,7 @@ def linux():
     root.put(kernel(), "guest/vmlinuz")
     root.write("init", INIT.replace("@TESTS@", """\
 insmod /vmdbg.ko
-timeout -s INT 1500 vmdbg record --engine vtx --memory 64M --serial file:/tmp/linux.txt -o /tmp/linux.vmt \\
+timeout -s INT 1500 vmdbg record --engine vtx --memory 96M --serial file:/tmp/linux.txt -o /tmp/linux.vmt \\
 	--until pattern:'Linux version' --append 'console=ttyS0 earlyprintk=serial,ttyS0,115200' /guest/vmlinuz >/tmp/out 2>&1 </dev/null
 tail -n 3 /tmp/out | sed 's/^/# /' | e9
 grep -q 'Linux version' /tmp/linux.txt && say 'ok the guest kernel said its version' || say 'not ok the guest kernel said its version'

@@ -34,7 +34,7 @@ static u8 *slurp(const char *path, size_t *len)
 {
 	FILE *f = fopen(path, "rb");
 	u8 *buf;
-	long n;
+	long n = 0;
 
 	if (!f || fseek(f, 0, SEEK_END) || (n = ftell(f)) < 0 || fseek(f, 0, SEEK_SET))
 		die(path);
@@ -67,7 +67,7 @@ static void piece(struct image *im, const void *data, size_t len, u64 at)
 static u8 *vmlinux(u8 *file, size_t *len)
 {
 	struct error err;
-	u8 *out;
+	u8 *out = NULL;
 
 	if (!memcmp(file, ELFMAG, SELFMAG))
 		return file;

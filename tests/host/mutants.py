@@ -17,7 +17,7 @@ MUTANTS = {
     "none": None,
     "no-rdtsc-exiting": ("vmcs.c", "{CPU_BASED_RDTSC_EXITING, true,", "{CPU_BASED_RDTSC_EXITING, false, NULL}, {0, false,"),
     "no-invept": ("run.c", "if (v->ept.stale) {", "if (v->ept.stale && !v->vmcs) {"),
-    "no-ept-permission": ("exit.c", "allowed = limit->allowed;", "allowed = VMDBG_RWX;"),
+    "no-ept-permission": ("exit.c", "allowed = limit->allowed & VMDBG_RWX;", "allowed = VMDBG_RWX;"),
     "page-stays-open": ("step.c", "ept_clear(&v->ept, v->opened_entry[--v->nr_opened]);", "--v->nr_opened;"),
     "rep-counts-iterations": ("step.c", "if (v->insn != INSN_REP || rip != v->insn_rip)", "if (v->insn != INSN_X87)"),
     "tf-shows": ("step.c", "case INSN_PUSHF:\n\t\tbreak;", "case INSN_PUSHF:\n\t\treturn false;"),
