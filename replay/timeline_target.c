@@ -382,7 +382,7 @@ static bool parse_number(const char *text, const char **end, u64 *n)
 	if (*text < '0' || *text > '9')
 		return false;
 	errno = 0;
-	*n = strtoull(text, &after, 0);
+	*n = strtoull(text, &after, text[0] == '0' && (text[1] | 32) == 'x' ? 16 : 10);
 	*end = after;
 	return !errno;
 }
