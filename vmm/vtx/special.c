@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Instructions that single-stepping can't show truly and that are carried out here: loads of SS, after which hardware
  * holds the step's trap off for one instruction, and INT n, which would push the step's TF. */
+#include "vmm/machine.h"
 #include "vmm/memory.h"
 #include "vmm/vtx/module/insn.h"
 #include "vmm/vtx/vtx.h"
@@ -125,11 +126,12 @@ static int exit_loads_ss(struct vtx_cpu *cpu)
 	return 0;
 }
 
-/* Zero-extended, as the CPU model has it; recent processors leave the upper half as it was (SDM 2B, PUSH). */
+/* Sixteen bits are written and the upper half stays, or zeroes go there (SDM 2B, PUSH): by the CPU model, not the host. */
 static int exit_push_seg(struct vtx_cpu *cpu)
 {
 	struct x86_state *s = &cpu->vcpu.regs;
 	bool wide = s->seg[SEG_SS].ar & AR_DB;
+	unsigned bytes = cpu->vcpu.machine->config.cpu == CPU_MODEL_V2_1 ? 4 : 2;
 	unsigned len = cpu->run->insn_len, seg;
 	u64 sp = s->gpr[RSP] - 4, la;
 	u8 code[15];
@@ -140,7 +142,7 @@ static int exit_push_seg(struct vtx_cpu *cpu)
 	seg = code[len - 1] == 0xa0 ? SEG_FS : code[len - 1] == 0xa8 ? SEG_GS : code[len - 1] >> 3 & 3;
 	value = s->seg[seg].selector;
 	sp = wide ? (u32)sp : (u16)sp;
-	if (vtx_address(cpu, SEG_SS, sp, 4, VTX_WRITE, &la) || vtx_store(cpu, la, &value, 4, 0))
+	if (vtx_address(cpu, SEG_SS, sp, bytes, VTX_WRITE, &la) || vtx_store(cpu, la, &value, bytes, 0))
 		return -1;
 	s->gpr[RSP] = wide ? sp : (s->gpr[RSP] & ~0xffffull) | sp;
 	vtx_retire(cpu, len);
