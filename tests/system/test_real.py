@@ -22,6 +22,12 @@ KNOWN_WARNINGS = [
     r"acpi PNP0A03:00: fail to add MMCONFIG information",
     r"i8042: PNP: PS/2 appears to have AUX port disabled",
 ]
+KNOWN_WARNINGS_BIOS = [
+    r"ACPI BIOS Error \(bug\): A valid RSDP was not found",
+    r"PnPBIOS: dev_node_info: function not supported on this system",
+    r"PnPBIOS: Unable to get node info\.  Aborting\.",
+    r"ata_piix 0000:00:01\.1: BMDMA: BAR4 is zero, falling back to PIO",
+]
 
 # What the drivers say of each chip; SHELL_COMMANDS come after.
 CLAIMS = [
@@ -78,6 +84,15 @@ def show(name, numbers, trace):
           f"guest time, {numbers['events']:,} events, trace of {os.path.getsize(trace):,} bytes", flush=True)
 
 
+def complaints(name, text, known):
+    warnings = re.findall(r"^warning: (.*)$", text, re.M)
+    for warning in warnings:
+        print(f"# {name}: warning: {warning}")
+    case(f"{name}: no warning without a known reason", all(any(re.match(k, w) for k in known) for w in warnings),
+         "\n".join(warnings))
+    case(f"{name}: no complaint of the kernel", not re.search(r"BUG:|WARNING:|Oops|Call Trace|Kernel panic", text))
+
+
 def linux(dir_, flavour, image):
     trace = os.path.join(dir_, f"{flavour}.vmt")
     status, out, console = record_shell(trace, ["--disk", image, "--initrd", f"{REAL}/{flavour}/initrd.gz", "--append",
@@ -92,12 +107,7 @@ def linux(dir_, flavour, image):
     case(f"{flavour}: disk", re.search(rf"^chip disk: {SECTORS} sectors, VMDBG DISK, b6d81b360a5672d80c27430f39153e2c$", text, re.M))
     for what, pattern in CLAIMS:
         case(f"{flavour}: {what}", re.search(pattern, text, re.M), text[-1500:])
-    warnings = re.findall(r"^warning: (.*)$", text, re.M)
-    for warning in warnings:
-        print(f"# {flavour}: warning: {warning}")
-    case(f"{flavour}: no warning without a known reason",
-         all(any(re.match(k, w) for k in KNOWN_WARNINGS) for w in warnings), "\n".join(warnings))
-    case(f"{flavour}: no complaint of the kernel", not re.search(r"BUG:|WARNING:|Oops|Call Trace|Kernel panic", text))
+    complaints(flavour, text, KNOWN_WARNINGS)
     replay(flavour, trace, numbers, dir_)
     with open(f"{dir_}/{flavour}.rep", "rb") as f:
         case(f"{flavour}: same console bytes", f.read() == console)
@@ -185,8 +195,7 @@ def grub(dir_, bios, flavour):
                           ("the kernel's init runs", rf"^init: Linux 6\.[0-9.-]*-{flavour} "), ("the kernel finds the disk", r"^chip disk: 32768 sectors, VMDBG DISK,"),
                           ("init is through", r"^init: done$")]:
         case(f"GRUB: {what}", re.search(pattern, text, re.M), text[-1000:])
-    for warning in re.findall(r"^warning: (.*)$", text, re.M):
-        print(f"# GRUB: warning: {warning}")
+    complaints("GRUB", text, KNOWN_WARNINGS_BIOS)
     replay("GRUB", trace, numbers, dir_)
     case("GRUB: same console bytes", same(f"{dir_}/grub.txt", f"{dir_}/GRUB.rep"))
 
