@@ -177,6 +177,16 @@ static void test_rep(void)
 	      LL(vm.run->insns));
 	check(vm.stats->steps < 20, "stepping: and costs one step", "%llu", LL(vm.stats->steps));
 	vm_close(&vm);
+	vm_open(&vm, VM_LONG, rep, rep_end);
+	vm_access(&vm, VM_DATA, 1, VMDBG_R | VMDBG_X, NULL);
+	vm_step(&vm, 10);
+	vm.run->nr_open = 1;
+	vm.run->open_gfn[0] = VM_DATA >> 12;
+	exit = vm_step(&vm, 1);
+	check(exit == VMDBG_EXIT_OPENED && !vm.run->retired && vm.run->insns == 3 && vm.regs->gpr[1] == 2999,
+	      "stepping: with a page open it goes by iterations, which don't count", "exit %d insns %llu rcx %llu",
+	      exit, LL(vm.run->insns), LL(vm.regs->gpr[1]));
+	vm_close(&vm);
 }
 
 CODE(sti, ".code64\n sti\n nop\n nop\n mov %ax, %ss\n nop\n int $0x30\n");
