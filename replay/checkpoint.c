@@ -171,9 +171,13 @@ static int save_machine(struct checkpoints *c, struct checkpoint *cp)
 		if (!all)
 			return -ENOMEM;
 		cp->cache_len = vcpu->engine->cache_save(vcpu, all);
-		cp->cache = realloc(all, cp->cache_len + 1);
+		/* Most of the room isn't needed. */
+		cp->cache = malloc(cp->cache_len + 1);
+		if (cp->cache)
+			memcpy(cp->cache, all, cp->cache_len);
+		free(all);
 		if (!cp->cache)
-			cp->cache = all;
+			return -ENOMEM;
 	}
 	if (machine_disk(m) && block_copy(&cp->disk, machine_disk(m)))
 		return -ENOMEM;
