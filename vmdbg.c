@@ -67,12 +67,9 @@ static void open_standard_files(void)
 		close(fd);
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	const struct command *command;
-
-	open_standard_files();
-	signal(SIGXFSZ, SIG_IGN); /* a limit of file size is an error of write() like others */
 
 	if (argc < 2) {
 		print_help(stderr);
@@ -89,4 +86,18 @@ int main(int argc, char **argv)
 		return command->run(argc - 1, argv + 1);
 	complain("there is no command '%s'; vmdbg help lists them", argv[1]);
 	return STATUS_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	open_standard_files();
+	signal(SIGXFSZ, SIG_IGN); /* a limit of file size is an error of write() like others */
+	status = run(argc, argv);
+	if (!status && (fflush(stdout) || ferror(stdout))) {
+		complain("stdout can't be written");
+		status = STATUS_USAGE;
+	}
+	return status;
 }

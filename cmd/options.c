@@ -107,11 +107,14 @@ static int set_date(struct options *o, const char *arg, struct error *err)
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
 		struct tm tm = {0};
 		const char *end = strptime(arg, formats[i], &tm);
+		int day = tm.tm_mday;
 
-		if (end && !*end && tm.tm_year >= 70) {
-			o->date = timegm(&tm);
+		if (!end || *end || tm.tm_year < 70)
+			continue;
+		o->date = timegm(&tm);
+		/* 30 February is no other day. */
+		if (tm.tm_mday == day)
 			return 0;
-		}
 	}
 	return error_set(err, -EINVAL,
 			 "--date takes now, @SECONDS or YYYY-MM-DD[THH:MM[:SS]] (UTC, from 1970 on), not '%s'", arg);

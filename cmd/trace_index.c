@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/cmd.h"
@@ -148,14 +149,17 @@ static int finish(struct indexing *x, int rc)
 }
 
 /* What the trace was, what it is. */
-static void say(const struct indexing *x, u64 before, u64 after)
+static void say(const struct indexing *x, u64 before)
 {
+	const char *path = x->o->output ? x->o->output : x->o->file;
 	char a[FORMAT_MAX], b[FORMAT_MAX];
+	struct stat st;
 
-	if (!x->o->quiet)
-		fprintf(stderr, "vmdbg: %s: %u checkpoints; %s before, %s now\n",
-			x->o->output ? x->o->output : x->o->file, x->stored, format_bytes(a, before),
-			format_bytes(b, after));
+	if (x->o->quiet || stat(path, &st))
+		return;
+	fprintf(stderr, "vmdbg: %s: %u checkpoint%s; %s before, %s now%s\n", path, x->stored, x->stored == 1 ? "" : "s",
+		format_bytes(a, before), format_bytes(b, (u64)st.st_size),
+		x->stored ? "" : "; --checkpoint-every makes some in a short trace");
 }
 
 int trace_index(const struct options *o, struct error *err)
@@ -163,7 +167,7 @@ int trace_index(const struct options *o, struct error *err)
 	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 	struct sigaction sa = {.sa_handler = on_signal};
 	struct indexing x = {.o = o, .err = err};
-	u64 before = 0, after = 0;
+	u64 before = 0;
 	int rc = playback_open(&x.p, o, err);
 
 	if (!rc)
@@ -184,12 +188,11 @@ int trace_index(const struct options *o, struct error *err)
 		checkpoint_free(&x.points, x.last);
 		checkpoints_free(&x.points);
 		before = x.p.reader->size;
-		after = trace_writer_size(x.w);
 	}
 	running = NULL;
 	rc = finish(&x, rc);
 	if (!rc)
-		say(&x, before, after);
+		say(&x, before);
 	playback_close(&x.p);
 	return rc;
 }

@@ -347,6 +347,13 @@ static void write_full_tag(struct x86_fpu *fpu, u16 tag)
 		fpu->ftw |= (tag >> 2 * i & 3) != 3 ? 1u << i : 0;
 }
 
+bool tdesc_passes(unsigned n)
+{
+	const struct reg *r = reg_at(n);
+
+	return r && (r->kind == REG_POSITION || (r->kind == REG_MACHINE && r->arg == TARGET_TSC));
+}
+
 int tdesc_write(struct x86_state *regs, unsigned n, const u8 *in)
 {
 	const struct reg *r = reg_at(n);

@@ -36,6 +36,8 @@ bool tdesc_value(struct target *t, unsigned vcpu, const struct x86_state *regs, 
 
 /* Changes @regs; -ENOENT: no such register, -EPERM: it is not one that can be written. */
 int tdesc_write(struct x86_state *regs, unsigned n, const u8 *in);
+/* Whether the register is another one at every moment, so that nobody can mean to set it: position and TSC. */
+bool tdesc_passes(unsigned n);
 
 /* RIP as GDB sees it. */
 u64 tdesc_pc(const struct x86_state *regs);

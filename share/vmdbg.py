@@ -74,7 +74,11 @@ def evaluate(text):
         if text[0].isalpha() or text[0] == "_":
             raise gdb.GdbError("%s is not in memory here, and no address either." % text)
         return int(value) & MASK, None
-    except gdb.error:
+    except gdb.error as error:
+        # The server knows registers and numbers too, also without a $ and with an offset; what looks like an
+        # expression is GDB's to refuse.
+        if re.search(r"->|[.\[*&(]", text) or "No symbol" in str(error) and not re.match(r"[a-z]{2,3}\d?\b|r\d+", text):
+            raise gdb.GdbError(str(error))
         return None
 
 

@@ -175,7 +175,7 @@ def python_file():
             case(f"completion: {line}", line in text.splitlines(), text)
         case("without a command: the list", "lastwrite ADDR[,LEN]" in text, text)
         case("an unknown command", 'unknown command "nonsense"' in text, text)
-        case("an unknown symbol", '"nonsense" is neither a number as in C nor a register.' in text, text)
+        case("an unknown symbol", 'No symbol "nonsense" in current context.' in text, text)
         case("an unknown position", '"nowhere" is no position' in text, text)
         case("GDB looks again after a move", "$1 = 100" in text, text)
 
