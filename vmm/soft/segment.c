@@ -279,6 +279,9 @@ void segments_drop_privileged(struct soft_cpu *cpu, unsigned cpl)
 			s->ar = AR_UNUSABLE;
 			s->selector = 0;
 		}
+		/* A null selector loses its RPL (SDM 2A, IRET: RETURN-TO-OUTER-PRIVILEGE-LEVEL). */
+		if (!(s->selector & ~3u))
+			s->selector = 0;
 	}
 }
 
