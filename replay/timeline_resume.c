@@ -90,30 +90,36 @@ static bool cross_horizon(struct timeline *tl, struct target_stop *stop)
 	return !ret;
 }
 
+/* Whether a stretch that ended so is the end of the run: @stop. A hit that doesn't stop is none. */
+static bool stops_here(struct timeline *tl, const struct target_resume *how, enum ran ran, struct target_stop *stop)
+{
+	switch (ran) {
+	case RAN_HIT:
+		return take_hits(tl, how->only, stop);
+	case RAN_ENDED:
+		stop_ended(tl, stop);
+		return true;
+	case RAN_INTERRUPTED:
+		*stop = (struct target_stop){.reason = TARGET_STOP_INTERRUPT};
+		return true;
+	case RAN_THERE:
+		break;
+	}
+	return false;
+}
+
 /* Runs until it has to stop, or to @to. True: @stop. */
 static bool run_forward(struct timeline *tl, const struct target_resume *how, struct place to, struct target_stop *stop)
 {
 	for (;;) {
 		struct place limit = horizon(tl);
+		enum ran ran;
 
 		if (place_compare(to, limit) < 0)
 			limit = to;
-		switch (timeline_run(tl, limit)) {
-		case RAN_HIT:
-			if (take_hits(tl, how->only, stop))
-				return true;
-			break;
-		case RAN_ENDED:
-			stop_ended(tl, stop);
+		ran = timeline_run(tl, limit);
+		if (stops_here(tl, how, ran, stop) || (ran == RAN_THERE && !cross_horizon(tl, stop)))
 			return true;
-		case RAN_INTERRUPTED:
-			*stop = (struct target_stop){.reason = TARGET_STOP_INTERRUPT};
-			return true;
-		case RAN_THERE:
-			if (!cross_horizon(tl, stop))
-				return true;
-			break;
-		}
 		if (place_compare(timeline_place(tl), to) >= 0)
 			return false;
 	}
@@ -184,20 +190,8 @@ static bool step_forward(struct timeline *tl, const struct target_resume *how, s
 		tl->injected = false;
 		if (!cross_horizon(tl, stop))
 			return true;
-		switch (timeline_step(tl)) {
-		case RAN_HIT:
-			if (take_hits(tl, how->only, stop))
-				return true;
-			break;
-		case RAN_ENDED:
-			stop_ended(tl, stop);
+		if (stops_here(tl, how, timeline_step(tl), stop))
 			return true;
-		case RAN_INTERRUPTED:
-			*stop = (struct target_stop){.reason = TARGET_STOP_INTERRUPT};
-			return true;
-		case RAN_THERE:
-			break;
-		}
 		if (!tl->injected || how->into_interrupts)
 			return false;
 		if (run_through(tl, how, &regs, stop))

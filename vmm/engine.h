@@ -114,6 +114,38 @@ static inline u32 vcpu_deliveries(const struct vcpu *vcpu)
 	return vcpu->delivered_at == vcpu->insns ? vcpu->delivered : 0;
 }
 
+/* For engines, at every boundary: whether the run ends, and why. What a debugger is told of comes first; a kick that would
+ * have ended the run stays up then. @delivered: an exception was delivered since the last boundary; @stuck: the engine
+ * can't go on. */
+static inline bool vcpu_run_ends(struct vcpu *vcpu, u64 until, bool delivered, bool stuck, enum exit_reason *reason)
+{
+	bool ends = true;
+
+	if (vcpu->regs.activity == ACTIVITY_SHUTDOWN)
+		*reason = EXIT_SHUTDOWN;
+	else if (vcpu->regs.activity == ACTIVITY_HLT)
+		*reason = EXIT_HLT;
+	else if (vcpu->want_window && vcpu_can_inject(vcpu))
+		*reason = EXIT_WINDOW;
+	else if (vcpu->kick || stuck)
+		*reason = EXIT_KICKED;
+	else if (vcpu->insns >= until)
+		*reason = EXIT_POSITION;
+	else
+		ends = false;
+	if (unlikely(vcpu->probe.fresh || (delivered && vcpu->stop_at_delivery))) {
+		if (ends && *reason != EXIT_KICKED)
+			vcpu->kick = false;
+		*reason = vcpu->probe.fresh ? EXIT_PROBE : EXIT_DELIVERY;
+		vcpu->probe.fresh = false;
+		probe_settle(&vcpu->probe);
+		return true;
+	}
+	if (ends && *reason == EXIT_KICKED)
+		vcpu->kick = false;
+	return ends;
+}
+
 static inline void vcpu_kick(struct vcpu *vcpu)
 {
 	vcpu->kick = true;

@@ -321,45 +321,12 @@ static void handle(struct vtx_cpu *cpu, int exit)
 
 /* --- the run --- */
 
-/* What the machine is wanted for at this boundary. False: nothing. */
-static bool due(const struct vtx_cpu *cpu, u64 until, enum exit_reason *reason)
-{
-	const struct vcpu *vcpu = &cpu->vcpu;
-
-	if (vcpu->regs.activity == ACTIVITY_SHUTDOWN)
-		*reason = EXIT_SHUTDOWN;
-	else if (vcpu->regs.activity == ACTIVITY_HLT)
-		*reason = EXIT_HLT;
-	else if (vcpu->want_window && vcpu_can_inject(vcpu))
-		*reason = EXIT_WINDOW;
-	else if (vcpu->kick || cpu->stuck)
-		*reason = EXIT_KICKED;
-	else if (vcpu->insns >= until)
-		*reason = EXIT_POSITION;
-	else
-		return false;
-	return true;
-}
-
-/* Whether the run ends now. What a debugger is told of comes first; a kick that would have ended the run stays up. */
 static bool stop(struct vtx_cpu *cpu, u64 until, enum exit_reason *reason)
 {
-	struct vcpu *vcpu = &cpu->vcpu;
-	bool delivery = cpu->delivery && vcpu->stop_at_delivery;
-	bool ends = due(cpu, until, reason);
+	bool delivered = cpu->delivery;
 
 	cpu->delivery = false;
-	if (vcpu->probe.fresh || delivery) {
-		if (ends && *reason != EXIT_KICKED)
-			vcpu->kick = false;
-		*reason = vcpu->probe.fresh ? EXIT_PROBE : EXIT_DELIVERY;
-		vcpu->probe.fresh = false;
-		probe_settle(&vcpu->probe);
-		return true;
-	}
-	if (ends && *reason == EXIT_KICKED)
-		vcpu->kick = false;
-	return ends;
+	return vcpu_run_ends(&cpu->vcpu, until, delivered, cpu->stuck, reason);
 }
 
 static enum exit_reason vtx_run(struct vcpu *vcpu, u64 until)
