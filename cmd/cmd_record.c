@@ -25,7 +25,6 @@ struct recording {
 	struct machine *m;
 	struct playback from; /* branch: the trace; session and m are its */
 	struct replayer_place from_place;
-	u64 from_console;
 	struct timeline *past;       /* of the replay: GDB can go back there too */
 	struct memory_digest memory; /* of the replay, for the recorder */
 	struct ring *ring;           /* record --ring: writer is its */
@@ -149,7 +148,6 @@ static int write_ring_head(void *ctx, struct trace_writer *w, enum ring_head kin
 	    [RING_MID_NAMES] = SESSION_BEGIN_CHECKPOINT | SESSION_NAME_FILES,
 	};
 	struct recording *r = ctx;
-
 	int rc = session_save(&r->session, w, session_flags(r) | flags[kind], err);
 
 	return rc ? rc : write_note(r, w);
@@ -161,7 +159,7 @@ static int create_trace(struct recording *r)
 	struct ring_config ring = {
 	    .path = r->output, .size = r->o.ring, .force = r->o.force, .head = write_ring_head, .ctx = r};
 	struct cut cut = {
-	    .position = machine_position(r->m), .place = r->from_place.stream, .console = r->from_console};
+	    .position = machine_position(r->m), .place = r->from_place.stream, .console = r->m->progress.console};
 	int rc;
 
 	if (r->o.ring) {
@@ -182,7 +180,7 @@ static int start_trace(struct recording *r)
 	const struct recorder_origin origin = {
 	    .writes = r->from_place.writes,
 	    .events = r->from_place.events,
-	    .console = r->from_console,
+	    .console = r->m->progress.console,
 	    .memory = &r->memory,
 	};
 	struct recorder_config config = {
@@ -380,7 +378,6 @@ static int follow(struct recording *r)
 			       r->o.at, (unsigned long long)machine_position(p->m),
 			       (unsigned long long)machine_position(p->m) + 1);
 	replayer_save(p->replayer, &r->from_place);
-	r->from_console = p->m->progress.console;
 	return rc;
 }
 
@@ -502,9 +499,10 @@ const struct command cmd_record = {
     .usage = "usage: vmdbg record [OPTIONS] KERNEL\n"
 	     "\n"
 	     "Boots KERNEL (Linux bzImage or vmlinux, Multiboot, PVH, ELF64, a flat binary with --flat,\n"
-	     "or firmware with --bios) in a virtual PC and writes a trace from which vmdbg replay repeats the run bit\n"
-	     "for bit. The guest's console is stdout, stdin its serial port. Ctrl-C ends the recording\n"
-	     "cleanly, a second one at once; what was written until then can be replayed.\n"
+	     "or firmware with --bios) in a virtual PC and writes a trace from which vmdbg replay\n"
+	     "repeats the run bit for bit. The guest's console is stdout, stdin its serial port. Ctrl-C\n"
+	     "ends the recording cleanly, a second one at once; what was written until then can be\n"
+	     "replayed.\n"
 	     "\n"
 	     "Exit status: 0 the guest powered off, reset or halted, or --until was met; 4 it panicked\n"
 	     "or crashed in a triple fault; (v<<1)|1 it wrote v to isa-debug-exit (port 0xf4); 2 bad\n"
