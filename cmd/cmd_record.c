@@ -196,7 +196,7 @@ static int start_trace(struct recording *r)
 		rc = write_note(r, r->writer);
 	if (!rc && r->session.disk && !r->o.embed_none) {
 		config.disk = r->session.disk;
-		rc = disk_record(config.disk, r->writer, &r->m->vcpu[0]->insns);
+		rc = disk_record(config.disk, r->writer, machine_counter(r->m));
 	}
 	if (!rc)
 		rc = recorder_create(&r->recorder, r->writer, r->m, &config, &r->err);

@@ -22,6 +22,7 @@
 #include "replay/stored.h"
 #include "traces/event.h"
 #include "traces/record.h"
+#include "vmm/host_time.h"
 
 #define DIGEST_EVERY (64ull << 20)
 #define CHUNK_EVERY  (16ull << 20)
@@ -277,18 +278,10 @@ static void look_after_checkpoints(struct recorder *r, u64 at)
 
 /* --- time and input of the host --- */
 
-static u64 raw_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (u64)ts.tv_sec * CLOCK_HZ + (u64)ts.tv_nsec;
-}
-
 /* Guest time that belongs to now: never before what the guest has seen. */
 static u64 host_ns(const struct recorder *r)
 {
-	return max64(raw_ns() - r->host_start, clock_now(&r->m->clock));
+	return max64(monotonic_ns() - r->host_start, clock_now(&r->m->clock));
 }
 
 static void mark_take(struct event_mark *mark, const struct vcpu *vcpu)
@@ -554,7 +547,7 @@ int recorder_create(struct recorder **out, struct trace_writer *w, struct machin
 	r->next_chunk = step_after(at, r->config.chunk_every);
 	r->next_input = step_after(at, r->config.input_every);
 	r->next_sample = at;
-	r->host_start = raw_ns() - clock_now(&m->clock);
+	r->host_start = monotonic_ns() - clock_now(&m->clock);
 	r->image = malloc(register_image_size(m));
 	if (config->origin)
 		take_origin(r, config->origin);
@@ -765,14 +758,14 @@ int recorder_flush(struct recorder *r, struct error *err)
 void recorder_pause(struct recorder *r)
 {
 	if (!r->paused_at)
-		r->paused_at = raw_ns();
+		r->paused_at = monotonic_ns();
 }
 
 void recorder_resume(struct recorder *r)
 {
 	r->m->nondet = (struct nondet){.ops = &record_ops, .ctx = r};
 	if (r->paused_at)
-		r->host_start += raw_ns() - r->paused_at;
+		r->host_start += monotonic_ns() - r->paused_at;
 	r->paused_at = 0;
 }
 

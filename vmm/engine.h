@@ -32,6 +32,11 @@ struct vcpu_ops {
 	u64 (*io_read)(struct vcpu *vcpu, enum io_space space, u64 addr, unsigned size);
 	void (*io_write)(struct vcpu *vcpu, enum io_space space, u64 addr, unsigned size, u64 value);
 	u64 (*tsc)(struct vcpu *vcpu); /* the TSC as the guest sees it */
+	/* For an engine that can answer RDTSC without leaving the guest for long, when the vCPU runs freely. True: the TSC is
+	 * CLOCK_MONOTONIC (ns) + @base, but at least @floor, as long as it is below @limit (at which a timer is due). Each
+	 * value given is told by tsc_taken(), in order, before any other call. */
+	bool (*tsc_direct)(struct vcpu *vcpu, u64 *base, u64 *floor, u64 *limit);
+	void (*tsc_taken)(struct vcpu *vcpu, u64 tsc);
 	/* MSRs that belong to the machine (x86_msr_is_machine()). -1: #GP(0). */
 	int (*rdmsr)(struct vcpu *vcpu, u32 msr, u64 *value);
 	int (*wrmsr)(struct vcpu *vcpu, u32 msr, u64 value);
@@ -51,6 +56,10 @@ struct vcpu {
 	const struct engine_ops *engine;
 	volatile bool kick; /* makes vcpu_run() return at the next instruction boundary */
 	bool want_window;   /* makes vcpu_run() return EXIT_WINDOW once interrupts can be taken */
+	/* Running freely (VCPU_FREE): run() returns EXIT_KICKED soon after CLOCK_MONOTONIC has come to this (ns; ~0: never). */
+	u64 alarm;
+	bool
+	    amid; /* the run that ended was cut between two iterations of a REP, or may have been: not a place to be found again */
 	/* Exceptions and interrupts delivered since the last instruction retired (vmm/probe.h); vcpu_deliveries(). */
 	u64 delivered_at;
 	u32 delivered;
@@ -58,8 +67,13 @@ struct vcpu {
 	struct probe probe;    /* [H] */
 };
 
+/* run() to no position: with machine_config.free the engine needn't count, only insns must grow whenever the guest has
+ * moved. All other values of @until are exact there too, counted from insns as it is. */
+#define VCPU_FREE (~0ull)
+
 struct engine_ops {
 	const char *name;
+	bool free_running;   /* serves machines with machine_config.free */
 	bool exact_insns;    /* counts retired instructions exactly */
 	bool exact_branches; /* counts retired conditional branches exactly */
 	/* 0, or a negative errno with a sentence saying why this engine can't serve on this host. */

@@ -81,6 +81,8 @@ static int check_config(const struct machine_config *config, struct error *err)
 		return error_set(err, -EINVAL,
 				 "the virtual clock needs an engine that counts instructions exactly; %s doesn't",
 				 engine->name);
+	if (config->free && (config->clock != CLOCK_HOST || !engine->free_running))
+		return error_set(err, -EINVAL, "a machine runs freely on an engine that can, with the host clock only");
 	return 0;
 }
 
@@ -139,6 +141,7 @@ int machine_create(struct machine **out, const struct machine_config *config, st
 	if (!m)
 		return error_set(err, -ENOMEM, "out of memory for the machine");
 	m->config = *config;
+	m->progress.kicked = config->free;
 	m->pio.mask = 0xffff;
 	m->mmio.mask = ~0ull;
 	m->nondet = (struct nondet){.ops = &nondet_live, .ctx = m};
@@ -186,6 +189,9 @@ static const struct field vcpu_fields[] = {
     FIELD_END,
 };
 
+/* Running freely, nobody counts. */
+static const struct field no_fields[] = {FIELD_END};
+
 static const struct field machine_fields[] = {
     FIELD(struct machine, clock.skew),
     FIELD(struct machine, clock.sampled),
@@ -207,7 +213,9 @@ static bool part_at(const struct machine *m, unsigned n, struct part *part)
 	if (n < 2 * vcpus) {
 		struct vcpu *vcpu = m->vcpu[n / 2];
 
-		*part = n & 1 ? (struct part){vcpu_fields, vcpu} : (struct part){x86_state_fields, &vcpu->regs};
+		*part = !(n & 1)         ? (struct part){x86_state_fields, &vcpu->regs}
+			: m->config.free ? (struct part){no_fields, vcpu}
+					 : (struct part){vcpu_fields, vcpu};
 		return true;
 	}
 	n -= 2 * vcpus;

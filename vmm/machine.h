@@ -42,6 +42,9 @@ struct machine_config {
 	u64 wall_start; /* Unix seconds at power-on */
 	enum cpu_model cpu;
 	const struct engine_ops *engine;
+	/* The guest runs freely: instructions aren't counted, a position is the number of accesses to devices, to the machine's
+	 * MSRs and to the clock so far. Host clock only. No checkpoints. */
+	bool free;
 	bool firmware;                    /* it runs a firmware of its own, which finds the disk through PCI only */
 	const struct block_backend *disk; /* base image of the ATA disk; NULL: no disk. Stays the caller's */
 };
@@ -63,8 +66,9 @@ struct block_backend;
 struct machine_progress {
 	u32 injections; /* since the last instruction */
 	u32 idle_jumps; /* since the last interrupt */
-	bool kicked;    /* a kick ended the last run at a new position: boundary() is to be called */
-	u64 console;    /* bytes that the guest has printed since its start */
+	bool
+	    kicked; /* a kick ended the last run at a new position (running freely: it ended at a new place): boundary() */
+	u64 console; /* bytes that the guest has printed since its start */
 };
 
 struct machine {
@@ -78,6 +82,8 @@ struct machine {
 	struct device *device[MACHINE_MAX_DEVICES]; /* wiring order */
 	unsigned nr_devices;
 	struct pc *pc;                     /* the chips, vmm/pc/pc.h */
+	u64 accesses;                      /* what the guest has asked of the machine so far (machine_io.c) */
+	u64 stop_at;                       /* [H] running freely: the position at which the present run is to end */
 	u64 tsc_offset[MACHINE_MAX_VCPUS]; /* [S] guest TSC - clock; also what IA32_TSC_ADJUST reads as */
 	enum machine_end end;
 	u32 end_code;
@@ -99,7 +105,12 @@ void machine_free(struct machine *m);
  * nothing of P yet; boundary(), if P has reached next_stop() or a kick ended the last run and P is new; due timers;
  * pending interrupts are injected (interrupt()); if halted, time is idled away (idle()), which can fire timers at the
  * same P; then the engine runs. So input given by boundary() always comes before the timers and interrupts of P, and
- * input given by idle() always after them: a replayer must apply each in the call in which it was recorded. */
+ * input given by idle() always after them: a replayer must apply each in the call in which it was recorded.
+ *
+ * With config.free many places have the same position: boundary() is called at the first one, and at each at which a run
+ * ended, once; the order of the rest is the same. A run ends at an instruction boundary behind the access at which @until or next_stop() is reached, at
+ * nondet's alarm(), and before an execution breakpoint of vcpu->probe; there 0 isn't returned for hits, which boundary()
+ * is to look at: it has the probe to itself. */
 int machine_run(struct machine *m, u64 until);
 
 /* Asks machine_run() to return soon; safe from a signal handler. */
@@ -113,10 +124,15 @@ size_t machine_input(struct machine *m, enum input_source source, const u8 *buf,
 /* How many bytes that source could take now. */
 size_t machine_input_room(struct machine *m, enum input_source source);
 
-/* The position: instructions retired by all vCPUs. */
+/* Where the position is counted: instructions retired by all vCPUs, or accesses (machine_config.free). */
+static inline const u64 *machine_counter(const struct machine *m)
+{
+	return m->config.free ? &m->accesses : &m->vcpu[0]->insns;
+}
+
 static inline u64 machine_position(const struct machine *m)
 {
-	return m->vcpu[0]->insns;
+	return *machine_counter(m);
 }
 
 int machine_add_device(struct machine *m, struct device *dev);

@@ -5,6 +5,25 @@
 #include "vmm/pc/pc.h"
 #include "vmm/x86/regs.h"
 
+/* To be called before nondet is told of each access. */
+static void count_access(struct vcpu *vcpu)
+{
+	struct machine *m = vcpu->machine;
+
+	if (++m->accesses >= m->stop_at && m->config.free)
+		vcpu_kick(vcpu);
+}
+
+/* Timers that became due fire at the next boundary, never inside the instruction. */
+static void take_sample(struct vcpu *vcpu, u64 ns)
+{
+	struct clock *clock = &vcpu->machine->clock;
+
+	clock_advance(clock, ns);
+	if (clock->next_deadline <= clock_now(clock))
+		vcpu_kick(vcpu);
+}
+
 /* Host clock: time stands still between samples, so it's sampled when the guest is about to look. */
 static void sample_clock(struct vcpu *vcpu)
 {
@@ -12,10 +31,8 @@ static void sample_clock(struct vcpu *vcpu)
 
 	if (m->clock.mode != CLOCK_HOST)
 		return;
-	clock_advance(&m->clock, m->nondet.ops->clock_sample(m->nondet.ctx, vcpu));
-	/* Timers that became due fire at the next boundary, never inside the instruction. */
-	if (m->clock.next_deadline <= clock_now(&m->clock))
-		vcpu_kick(vcpu);
+	count_access(vcpu);
+	take_sample(vcpu, m->nondet.ops->clock_sample(m->nondet.ctx, vcpu));
 }
 
 static bool is_lapic(const struct vcpu *vcpu, enum io_space space, u64 addr)
@@ -48,6 +65,7 @@ static u64 io_read(struct vcpu *vcpu, enum io_space space, u64 addr, unsigned si
 		modelled = pc_lapic_read(m->pc, vcpu->id, addr, size);
 	else
 		modelled = bus_read(bus_of(m, space), addr, size);
+	count_access(vcpu);
 	return m->nondet.ops->io_read(m->nondet.ctx, vcpu, space, addr, size, modelled);
 }
 
@@ -55,6 +73,7 @@ static void io_write(struct vcpu *vcpu, enum io_space space, u64 addr, unsigned 
 {
 	struct machine *m = vcpu->machine;
 
+	count_access(vcpu);
 	m->nondet.ops->io_write(m->nondet.ctx, vcpu, space, addr, size, value);
 	sample_if_timed(vcpu, space, addr);
 	if (is_lapic(vcpu, space, addr))
@@ -69,6 +88,30 @@ static u64 tsc(struct vcpu *vcpu)
 
 	sample_clock(vcpu);
 	return clock_now(&m->clock) + m->tsc_offset[vcpu->id];
+}
+
+static bool tsc_direct(struct vcpu *vcpu, u64 *base, u64 *floor, u64 *limit)
+{
+	struct machine *m = vcpu->machine;
+	u64 offset = m->tsc_offset[vcpu->id], start;
+
+	if (!m->config.free || !m->nondet.ops->clock_direct || !m->nondet.ops->clock_direct(m->nondet.ctx, &start))
+		return false;
+	*base = offset - start;
+	*floor = clock_now(&m->clock) + offset;
+	*limit = m->clock.next_deadline == CLOCK_NEVER ? ~0ull : m->clock.next_deadline + offset;
+	/* Sums that wrap around can't be compared: a guest that has set its TSC so is answered one by one. */
+	return *floor >= offset && *limit >= *floor;
+}
+
+static void tsc_taken(struct vcpu *vcpu, u64 tsc)
+{
+	struct machine *m = vcpu->machine;
+	u64 ns = tsc - m->tsc_offset[vcpu->id];
+
+	count_access(vcpu);
+	m->nondet.ops->clock_taken(m->nondet.ctx, vcpu, ns);
+	take_sample(vcpu, ns);
 }
 
 static int rdmsr(struct vcpu *vcpu, u32 msr, u64 *value)
@@ -86,6 +129,7 @@ static int rdmsr(struct vcpu *vcpu, u32 msr, u64 *value)
 		if (pc_rdmsr(m->pc, vcpu->id, msr, &modelled) < 0)
 			return -1;
 	}
+	count_access(vcpu);
 	*value = m->nondet.ops->io_read(m->nondet.ctx, vcpu, IO_MSR, msr, 8, modelled);
 	return 0;
 }
@@ -96,6 +140,7 @@ static int wrmsr(struct vcpu *vcpu, u32 msr, u64 value)
 {
 	struct machine *m = vcpu->machine;
 
+	count_access(vcpu);
 	m->nondet.ops->io_write(m->nondet.ctx, vcpu, IO_MSR, msr, 8, value);
 	if (msr != MSR_TSC && msr != MSR_TSC_ADJUST) {
 		if (pc_msr_timed(msr))
@@ -122,6 +167,8 @@ const struct vcpu_ops machine_vcpu_ops = {
     .io_read = io_read,
     .io_write = io_write,
     .tsc = tsc,
+    .tsc_direct = tsc_direct,
+    .tsc_taken = tsc_taken,
     .rdmsr = rdmsr,
     .wrmsr = wrmsr,
     .cr8 = cr8,

@@ -124,7 +124,7 @@ static enum step settle(struct run *r)
 	struct machine *m = r->m;
 	enum step step;
 
-	if (m->progress.kicked || machine_position(m) >= next_stop(m)) {
+	if (m->progress.kicked || (!m->config.free && machine_position(m) >= next_stop(m))) {
 		m->progress.kicked = false;
 		r->result = m->nondet.ops->boundary(m->nondet.ctx, m);
 		if (r->result || m->end)
@@ -160,6 +160,26 @@ static u64 budget(const struct run *r)
 	return limit;
 }
 
+/* A machine that runs freely: to the next access at which something is due, or the alarm. */
+static enum exit_reason run_freely(struct run *r)
+{
+	struct machine *m = r->m;
+	struct vcpu *vcpu = r->vcpu;
+	u64 stop = next_stop(m);
+	enum exit_reason reason;
+
+	m->stop_at = stop > m->accesses ? min64(r->until, stop) : r->until;
+	vcpu->alarm = m->nondet.ops->alarm(m->nondet.ctx, m);
+	reason = m->config.engine->run(vcpu, r->single ? vcpu->insns + 1 : VCPU_FREE);
+	/* To where a replay can stop. */
+	while (vcpu->amid && !m->interrupted) {
+		vcpu->kick = false;
+		reason = m->config.engine->run(vcpu, vcpu->insns + 1);
+	}
+	vcpu->probe.nr = 0;
+	return reason == EXIT_PROBE ? EXIT_KICKED : reason;
+}
+
 /* Whether a kick is to be told to nondet: it ended the run, or would have if a probe hadn't. Once something has happened
  * at a position, it's too late for input there. */
 static bool was_kicked(const struct vcpu *vcpu, enum exit_reason reason, u64 before)
@@ -186,9 +206,12 @@ static enum step execute(struct run *r)
 	if (m->interrupted)
 		return STEP_AGAIN;
 	vcpu->stop_at_delivery |= r->single | hits;
-	reason = m->config.engine->run(vcpu, r->single || hits ? before + 1 : budget(r));
+	if (m->config.free)
+		reason = run_freely(r);
+	else
+		reason = m->config.engine->run(vcpu, r->single || hits ? before + 1 : budget(r));
 	vcpu->stop_at_delivery = stop_at_delivery;
-	m->progress.kicked = was_kicked(vcpu, reason, before);
+	m->progress.kicked = m->config.free ? vcpu->insns != before : was_kicked(vcpu, reason, before);
 	if (vcpu->insns != before)
 		m->progress.injections = 0;
 	if (reason == EXIT_SHUTDOWN)

@@ -26,9 +26,15 @@ struct nondet_ops {
 	void (*io_write)(void *ctx, struct vcpu *vcpu, enum io_space space, u64 addr, unsigned size, u64 value);
 	/* CLOCK_HOST only: a fresh sample of host time since machine start, ns, at a guest read of time. */
 	u64 (*clock_sample)(void *ctx, struct vcpu *vcpu);
+	/* Machines that run freely. CLOCK_MONOTONIC (ns) at which boundary() is to be called at the latest; ~0: at no time. */
+	u64 (*alarm)(void *ctx, struct machine *m);
+	/* Whether the engine may answer reads of time by itself, as CLOCK_MONOTONIC - *base ns, each told by clock_taken() in
+	 * place of clock_sample(). NULL: no. */
+	bool (*clock_direct)(void *ctx, u64 *base);
+	void (*clock_taken)(void *ctx, struct vcpu *vcpu, u64 ns);
 	/* An interrupt is about to be injected at the present position. */
 	void (*interrupt)(void *ctx, struct vcpu *vcpu, enum irq_kind kind, u8 vector);
-	/* The position (instructions retired by the machine) at which boundary() wants to be called next. */
+	/* The position (machine_position()) at which boundary() wants to be called next. */
 	u64 (*next_stop)(void *ctx);
 	/* Called between engine runs with the machine at a clean boundary: polls or applies input, takes or checks
 	 * digests. A negative errno ends the run (the error is kept by the implementer). */

@@ -5,16 +5,16 @@
 
 #include <time.h>
 
+#include "vmm/host_time.h"
+
 #define SAMPLE_INSNS 50000        /* between looks at host time while the guest runs: about a millisecond */
 #define IDLE_MAX     100000000ull /* ns asleep at most before signals are looked at again */
+#define ALARM_MAX    10000000ull  /* ns that a guest runs freely at most */
 
 static u64 host_ns(struct machine *m)
 {
-	struct timespec ts;
-	u64 now;
+	u64 now = monotonic_ns();
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	now = (u64)ts.tv_sec * CLOCK_HZ + ts.tv_nsec;
 	if (!m->live_start)
 		m->live_start = now - clock_now(&m->clock);
 	return now - m->live_start;
@@ -34,6 +34,26 @@ static u64 live_clock_sample(void *ctx, struct vcpu *vcpu)
 	return host_ns(ctx);
 }
 
+static u64 live_alarm(void *ctx, struct machine *m)
+{
+	u64 now = host_ns(m), left = m->clock.next_deadline > now ? m->clock.next_deadline - now : 0;
+
+	return m->live_start + now + min64(left, ALARM_MAX);
+}
+
+static bool live_clock_direct(void *ctx, u64 *base)
+{
+	struct machine *m = ctx;
+
+	host_ns(m);
+	*base = m->live_start;
+	return true;
+}
+
+static void live_clock_taken(void *ctx, struct vcpu *vcpu, u64 ns)
+{
+}
+
 static void live_interrupt(void *ctx, struct vcpu *vcpu, enum irq_kind kind, u8 vector)
 {
 }
@@ -42,7 +62,7 @@ static u64 live_next_stop(void *ctx)
 {
 	const struct machine *m = ctx;
 
-	return m->clock.mode == CLOCK_HOST ? m->live_next : ~0ull;
+	return m->clock.mode == CLOCK_HOST && !m->config.free ? m->live_next : ~0ull;
 }
 
 static int live_boundary(void *ctx, struct machine *m)
@@ -75,6 +95,9 @@ const struct nondet_ops nondet_live = {
     .io_read = live_io_read,
     .io_write = live_io_write,
     .clock_sample = live_clock_sample,
+    .alarm = live_alarm,
+    .clock_direct = live_clock_direct,
+    .clock_taken = live_clock_taken,
     .interrupt = live_interrupt,
     .next_stop = live_next_stop,
     .boundary = live_boundary,

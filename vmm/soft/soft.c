@@ -11,11 +11,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "vmm/host_time.h"
 #include "vmm/machine.h"
 #include "vmm/soft/ops.h"
 #include "vmm/soft/system.h"
 
-#define SHADOW (BLOCK_STI | BLOCK_MOV_SS)
+#define SHADOW     (BLOCK_STI | BLOCK_MOV_SS)
+#define FREE_SLICE 4096
 
 /* Exceptions in a row without an instruction between them, after which the guest is taken to go round in them for ever: only
  * an interrupt can get it out, so time may pass as in HLT. */
@@ -56,6 +58,7 @@ static inline void settle(struct soft_cpu *cpu, const struct block *b, const str
 		vcpu->regs.rip = b->rip + i[-1].offset;
 		/* Going on is no new beginning: no instruction breakpoint (SDM 3B 18.3.1.1). */
 		vcpu->regs.rflags |= RFLAGS_RF;
+		vcpu->amid = true;
 	}
 }
 
@@ -100,6 +103,7 @@ static void step(struct soft_cpu *cpu)
 	struct x86_state *s = &cpu->vcpu.regs;
 	bool trap = s->rflags & RFLAGS_TF;
 
+	cpu->vcpu.amid = false;
 	if (s->pending_db && !(s->interruptibility & BLOCK_MOV_SS))
 		deliver_debug(cpu);
 	u64 la = cpu->mode & MODE_64 ? s->rip : (u32)(s->seg[SEG_CS].base + s->rip);
@@ -185,13 +189,13 @@ static void unwind(struct soft_cpu *cpu)
 	soft_stand_between(cpu);
 }
 
-static enum exit_reason soft_run(struct vcpu *vcpu, u64 until)
+static enum exit_reason run_until(struct vcpu *vcpu, u64 until)
 {
 	struct soft_cpu *cpu = soft_cpu(vcpu);
 	enum exit_reason reason;
 
 	split_flags(cpu);
-	vcpu->probe.fresh = cpu->delivery = false;
+	vcpu->probe.fresh = cpu->delivery = vcpu->amid = false;
 	probe_settle(&vcpu->probe);
 	for (;;) {
 		if (!setjmp(cpu->fault)) {
@@ -206,6 +210,19 @@ static enum exit_reason soft_run(struct vcpu *vcpu, u64 until)
 	}
 	whole_flags(cpu);
 	return reason;
+}
+
+/* The time is looked at every so often: between two looks no other thing than the guest's own can end the run. */
+static enum exit_reason soft_run(struct vcpu *vcpu, u64 until)
+{
+	enum exit_reason reason;
+
+	if (until != VCPU_FREE || vcpu->alarm == ~0ull)
+		return run_until(vcpu, until);
+	do
+		reason = run_until(vcpu, vcpu->insns + FREE_SLICE);
+	while (reason == EXIT_POSITION && monotonic_ns() < vcpu->alarm);
+	return reason == EXIT_POSITION ? EXIT_KICKED : reason;
 }
 
 static void soft_inject(struct vcpu *vcpu, enum irq_kind kind, u8 vector)
@@ -290,6 +307,7 @@ static int soft_vcpu_create(struct machine *m, unsigned id, struct vcpu **vcpu, 
 
 const struct engine_ops soft_engine = {
     .name = "soft",
+    .free_running = true,
     .exact_insns = true,
     .exact_branches = true,
     .probe = soft_probe,
