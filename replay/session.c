@@ -190,7 +190,7 @@ static int describe(const struct session *s, unsigned flags, struct trace_buf *t
 	char *layout = session_register_layout();
 	int bad = !layout;
 
-	bad = bad || trace_text_add(t, "machine", MACHINE_MODEL);
+	bad = bad || trace_text_add(t, "machine", machine_model_name(s->config.model));
 	bad = bad || trace_text_add(t, "cpu", cpu_model_name(s->config.cpu));
 	bad = bad || trace_text_add(t, "boot-model", BOOT_MODEL);
 	bad = bad || trace_text_add(t, "engine", s->config.engine ? s->config.engine->name : "none");
@@ -272,46 +272,62 @@ static int need_number(const struct description *d, const char *key, u64 max, u6
 	return 0;
 }
 
-/* The value must be the one name that this program knows. */
-static int need_model(const struct description *d, const char *key, const char *known, const char *what)
+/* The value must be one of the @count revisions that this program knows; name(0) is the present one. */
+static int need_model(const struct description *d, const char *key, const char *what,
+		      const char *(*name)(unsigned revision), unsigned count, unsigned *revision)
 {
 	char *found = trace_text_get(d->data, d->len, key, 0);
 	int ret = 0;
 
+	*revision = 0;
+	while (found && *revision < count && strcmp(found, name(*revision)))
+		++*revision;
 	if (!found)
 		ret = error_set(d->err, -EBADMSG, "the trace's machine description has no '%s'", key);
-	else if (strcmp(found, known))
+	else if (*revision == count)
 		ret = error_set(d->err, -ENOTSUP, "the trace needs the %s '%.100s'; this vmdbg has '%s'", what, found,
-				known);
+				name(0));
 	free(found);
 	return ret;
 }
 
-/* Every revision of the CPU model so far is known. */
-static int need_cpu(const struct description *d, enum cpu_model *model)
+static const char *machine_name(unsigned revision)
 {
-	char *found = trace_text_get(d->data, d->len, "cpu", 0);
+	return machine_model_name(revision);
+}
 
-	*model = 0;
-	while (found && *model < CPU_MODEL_COUNT && strcmp(found, cpu_model_name(*model)))
-		++*model;
-	free(found);
-	if (found && *model < CPU_MODEL_COUNT)
-		return 0;
-	*model = 0;
-	return need_model(d, "cpu", CPU_MODEL_NAME, "CPU model");
+static const char *cpu_name(unsigned revision)
+{
+	return cpu_model_name(revision);
+}
+
+static const char *boot_name(unsigned revision)
+{
+	return BOOT_MODEL;
+}
+
+static int need_models(const struct description *d, struct machine_config *config)
+{
+	unsigned machine, cpu, boot;
+	int ret = need_model(d, "machine", "machine model", machine_name, MACHINE_MODEL_COUNT, &machine);
+
+	if (!ret)
+		ret = need_model(d, "cpu", "CPU model", cpu_name, CPU_MODEL_COUNT, &cpu);
+	if (!ret)
+		ret = need_model(d, "boot-model", "loader model", boot_name, 1, &boot);
+	if (ret)
+		return ret;
+	config->model = machine;
+	config->cpu = cpu;
+	return 0;
 }
 
 static int load_config(struct session *s, const struct description *d)
 {
 	char *clock, *logged;
 	u64 vcpus;
-	int ret = need_model(d, "machine", MACHINE_MODEL, "machine model");
+	int ret = need_models(d, &s->config);
 
-	if (!ret)
-		ret = need_cpu(d, &s->config.cpu);
-	if (!ret)
-		ret = need_model(d, "boot-model", BOOT_MODEL, "loader model");
 	if (!ret)
 		ret = need_number(d, "ram", MEMORY_MAX, &s->config.ram);
 	if (!ret)

@@ -21,6 +21,16 @@ const char *machine_end_name(enum machine_end end)
 	return (unsigned)end < END_COUNT ? names[end] : "unknown";
 }
 
+const char *machine_model_name(enum machine_model model)
+{
+	static const char *const names[MACHINE_MODEL_COUNT] = {
+	    [MACHINE_PC_2] = MACHINE_MODEL,
+	    [MACHINE_PC_1] = "vmdbg-pc.1",
+	};
+
+	return names[model];
+}
+
 void machine_set_end(struct machine *m, enum machine_end end, u32 code)
 {
 	if (m->end == END_NONE) {

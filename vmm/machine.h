@@ -32,8 +32,16 @@ enum machine_end {
 
 const char *machine_end_name(enum machine_end end);
 
-/* Names wiring and chips in a trace; a change that a guest could notice is a new name. */
-#define MACHINE_MODEL "vmdbg-pc.1"
+/* Revisions of wiring and chips, which traces name: a change that a guest could notice is a new one, and a trace is
+ * replayed on the one that it names. */
+enum machine_model {
+	MACHINE_PC_2, /* the present one */
+	MACHINE_PC_1, /* no HPET, no way to close address line 20, no checksum in CMOS memory */
+	MACHINE_MODEL_COUNT,
+};
+#define MACHINE_MODEL "vmdbg-pc.2"
+/* "vmdbg-pc.2", ... */
+const char *machine_model_name(enum machine_model model);
 
 struct machine_config {
 	u64 ram; /* bytes */
@@ -41,6 +49,7 @@ struct machine_config {
 	enum clock_mode clock;
 	u64 wall_start; /* Unix seconds at power-on */
 	enum cpu_model cpu;
+	enum machine_model model;
 	const struct engine_ops *engine;
 	/* The guest runs freely: instructions aren't counted, a position is the number of accesses to devices, to the machine's
 	 * MSRs and to the clock so far. Host clock only. No checkpoints. */

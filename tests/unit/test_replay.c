@@ -807,6 +807,28 @@ START_TEST(session_comes_back)
 }
 END_TEST
 
+START_TEST(older_machines_come_back)
+{
+	struct trace_writer *w;
+	struct trace_reader *r;
+	struct session s;
+
+	for (enum machine_model model = 0; model < MACHINE_MODEL_COUNT; model++) {
+		unlink(path);
+		session.config.model = model;
+		ck_assert_int_eq(trace_writer_create(&w, path, 0, &err), 0);
+		ck_assert_int_eq(session_save(&session, w, 0, &err), 0);
+		ck_assert_int_eq(trace_writer_close(w, &err), 0);
+		ck_assert_int_eq(trace_open(&r, path, 0, &err), 0);
+		ck_assert_int_eq(session_load(&s, r, NULL, NULL, NULL, &err), 0);
+		ck_assert_int_eq(s.config.model, model);
+		session_free(&s);
+		trace_close(r);
+	}
+	ck_assert_str_eq(machine_model_name(MACHINE_PC_1), "vmdbg-pc.1");
+}
+END_TEST
+
 START_TEST(unknown_model_is_refused)
 {
 	struct trace_writer *w;
@@ -903,6 +925,7 @@ int main(void)
 	tcase_add_test(tc, hostile_chunks_do_no_harm);
 	tcase_add_test(tc, full_disk_ends_the_run);
 	tcase_add_test(tc, session_comes_back);
+	tcase_add_test(tc, older_machines_come_back);
 	tcase_add_test(tc, unknown_model_is_refused);
 	tcase_add_test(tc, memory_digest_is_the_sum_over_pages);
 	tcase_add_test(tc, landmark_covers_registers);
