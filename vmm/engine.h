@@ -85,6 +85,9 @@ struct engine_ops {
 	enum exit_reason (*run)(struct vcpu *vcpu, u64 until);
 	/* Tells the engine that vcpu->regs was changed from outside. */
 	void (*regs_changed)(struct vcpu *vcpu);
+	/* vcpu->regs.a20m is another, from the next instruction on; also in the middle of an access to a port, and together
+	 * with other changes before regs_changed(). NULL: not obeyed. */
+	void (*a20_changed)(struct vcpu *vcpu);
 	/* Delivers an external interrupt or NMI at the present boundary; vcpu_can_inject() holds.
 	 * Leaves HLT. A fault met during delivery is delivered to the guest; EXIT_SHUTDOWN then comes from run(). */
 	void (*inject)(struct vcpu *vcpu, enum irq_kind kind, u8 vector);

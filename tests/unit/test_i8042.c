@@ -114,6 +114,29 @@ START_TEST(output_port_and_reset)
 }
 END_TEST
 
+START_TEST(output_port_drives_a20)
+{
+	setup();
+	kbc.a20 = rig_irq(&rig, 2);
+	kbc.dev.class->reset(&kbc.dev);
+	ck_assert_uint_eq(rig.level[2], 1);
+	command(0xdd);
+	ck_assert_uint_eq(rig.level[2], 0);
+	command(0xdf);
+	ck_assert_uint_eq(rig.level[2], 1);
+	command(0xd1);
+	data(0xdd);
+	ck_assert_uint_eq(rig.level[2], 0);
+	rig.level[2] = 1;
+	kbc.dev.class->loaded(&kbc.dev);
+	ck_assert_uint_eq(rig.level[2], 0);
+	command(0xd1);
+	data(0xdf);
+	ck_assert_uint_eq(rig.level[2], 1);
+	ck_assert_uint_eq(resets, 0);
+}
+END_TEST
+
 /* What Linux's i8042 driver asks to find out that there is no auxiliary port, without waiting for a timeout. */
 START_TEST(auxiliary_port_is_absent)
 {
@@ -268,6 +291,6 @@ START_TEST(state_survives_saving)
 }
 END_TEST
 
-RIG_MAIN("i8042", self_tests, command_byte_and_memory, output_port_and_reset, auxiliary_port_is_absent,
-	 keyboard_identifies, keyboard_commands, keys_are_translated_one_interrupt_each, disabled_port_holds_keys_back,
-	 queue_is_bounded, state_survives_saving)
+RIG_MAIN("i8042", self_tests, command_byte_and_memory, output_port_and_reset, output_port_drives_a20,
+	 auxiliary_port_is_absent, keyboard_identifies, keyboard_commands, keys_are_translated_one_interrupt_each,
+	 disabled_port_holds_keys_back, queue_is_bounded, state_survives_saving)

@@ -415,6 +415,38 @@ START_TEST(test_no_ram)
 }
 END_TEST
 
+/* A20M#: tables and page are where bit 20 of their addresses is 0. */
+START_TEST(test_a20m)
+{
+	const u64 bit = BIT(20);
+
+	for (enum paging_mode mode = PAGING_32; mode <= PAGING_4LEVEL; mode++) {
+		struct paging_context pc = context(mode);
+		struct paging_page page;
+
+		tables(&pc, mode, bit | PT | PTE_P | PTE_W, bit | 0x5000 | PTE_P | PTE_W);
+		store64(ram + PDPT, bit | PD | PTE_P | PTE_W | PTE_U);
+		if (mode == PAGING_4LEVEL)
+			store64(ram + ROOT, bit | PDPT | PTE_P | PTE_W | PTE_U);
+		pc.pdpte[0] = bit | PD | PTE_P;
+		pc.cr3 |= mode == PAGING_PAE ? 0 : bit;
+		pc.held_low = bit;
+		ck_assert_int_eq(paging_walk(&pc, &ops, NULL, 0x123, PAGING_WRITE, &page), 0);
+		ck_assert_uint_eq(page.gpa, 0x5123);
+		ck_assert_uint_eq(ram[PT] & (PTE_A | PTE_D), PTE_A | PTE_D);
+		if (mode == PAGING_32)
+			store32(ram + ROOT, bit << 2 | PTE_P | PTE_PS);
+		else
+			store64(ram + PD, bit << 2 | PTE_P | PTE_PS);
+		ck_assert_int_eq(paging_walk(&pc, &ops, NULL, bit | 0x123, 0, &page), 0);
+		ck_assert_uint_eq(page.gpa, bit << 2 | 0x123);
+		pc.cr0 &= ~CR0_PG;
+		ck_assert_int_eq(paging_walk(&pc, &ops, NULL, bit * 3 | 0x123, PAGING_WRITE, &page), 0);
+		ck_assert_uint_eq(page.gpa, bit * 2 | 0x123);
+	}
+}
+END_TEST
+
 START_TEST(test_context)
 {
 	struct paging_context pc;
@@ -433,6 +465,10 @@ START_TEST(test_context)
 	ck_assert_uint_eq(pc.efer, EFER_NXE);
 	ck_assert_uint_eq(pc.pdpte[2], 0x77001);
 	ck_assert_uint_eq(pc.phys_bits, 40);
+	ck_assert_uint_eq(pc.held_low, 0);
+	s.a20m = true;
+	paging_context_set(&pc, &s);
+	ck_assert_uint_eq(pc.held_low, BIT(20));
 }
 END_TEST
 
@@ -453,6 +489,7 @@ int main(void)
 	tcase_add_test(tc, test_peek);
 	tcase_add_test(tc, test_recursive);
 	tcase_add_test(tc, test_no_ram);
+	tcase_add_test(tc, test_a20m);
 	tcase_add_test(tc, test_context);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);

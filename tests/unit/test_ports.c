@@ -114,6 +114,27 @@ START_TEST(port92_resets_on_a_rising_bit)
 }
 END_TEST
 
+START_TEST(port92_drives_a20)
+{
+	struct port92 port;
+
+	setup();
+	port92_init(&port, "port92", called, NULL);
+	port.a20 = rig_irq(&rig, 2);
+	rig_add(&rig, port92_regions, &port, 0);
+	port.dev.class->reset(&port.dev);
+	ck_assert_uint_eq(rig.level[2], 1);
+	rig_out(&rig, 0x92, 0xfc);
+	ck_assert_uint_eq(rig.level[2], 0);
+	rig.level[2] = 1;
+	port.dev.class->loaded(&port.dev);
+	ck_assert_uint_eq(rig.level[2], 0);
+	rig_out(&rig, 0x92, 0x02);
+	ck_assert_uint_eq(rig.level[2], 1);
+	ck_assert_uint_eq(calls, 0);
+}
+END_TEST
+
 START_TEST(debugcon_sends)
 {
 	struct debugcon con;
@@ -164,4 +185,5 @@ START_TEST(pvpanic_reports_supported_events)
 END_TEST
 
 RIG_MAIN("ports", port61_refresh_toggles_every_15_us, port61_gates_counter_2_and_shows_its_output,
-	 port92_resets_on_a_rising_bit, debugcon_sends, debugexit_takes_any_width, pvpanic_reports_supported_events)
+	 port92_resets_on_a_rising_bit, port92_drives_a20, debugcon_sends, debugexit_takes_any_width,
+	 pvpanic_reports_supported_events)

@@ -264,9 +264,15 @@ static void pulse_reset(struct i8042 *kbc)
 		kbc->reset(kbc->opaque);
 }
 
-static void write_outport(struct i8042 *kbc, u8 value)
+static void set_outport(struct i8042 *kbc, u8 value)
 {
 	kbc->outport = value;
+	irq_set(&kbc->a20, value & I8042_OUT_A20);
+}
+
+static void write_outport(struct i8042 *kbc, u8 value)
+{
+	set_outport(kbc, value);
 	if (!(value & I8042_OUT_RESET))
 		pulse_reset(kbc);
 }
@@ -359,10 +365,10 @@ static void controller_command(struct i8042 *kbc, u8 command)
 		output(kbc, read_outport(kbc), 0);
 		break;
 	case CTL_A20_OFF:
-		kbc->outport &= ~I8042_OUT_A20;
+		set_outport(kbc, kbc->outport & ~I8042_OUT_A20);
 		break;
 	case CTL_A20_ON:
-		kbc->outport |= I8042_OUT_A20;
+		set_outport(kbc, kbc->outport | I8042_OUT_A20);
 		break;
 	case CTL_PULSE ... 0xff:
 		if (!(command & I8042_OUT_RESET))
@@ -446,11 +452,13 @@ static void i8042_reset(struct device *dev)
 	fresh.dev = kbc->dev;
 	fresh.kbd_irq = kbc->kbd_irq;
 	fresh.aux_irq = kbc->aux_irq;
+	fresh.a20 = kbc->a20;
 	fresh.reset = kbc->reset;
 	fresh.opaque = kbc->opaque;
 	*kbc = fresh;
 	irq_set(&kbc->kbd_irq, false);
 	irq_set(&kbc->aux_irq, false);
+	set_outport(kbc, kbc->outport);
 }
 
 static void queue_loaded(struct i8042_queue *q)
@@ -469,6 +477,7 @@ static void i8042_loaded(struct device *dev)
 	kbc->status &= I8042_STATUS_OBF | I8042_STATUS_COMMAND | I8042_STATUS_AUX;
 	kbc->irq_levels &= LINE_KBD | LINE_AUX;
 	kbc->xlate_break &= 0x80;
+	set_outport(kbc, kbc->outport);
 }
 
 static const struct field i8042_fields[] = {

@@ -54,6 +54,7 @@ struct i8042 {
 
 	struct irq_line kbd_irq;     /* [H] IRQ1 */
 	struct irq_line aux_irq;     /* [H] IRQ12 */
+	struct irq_line a20;         /* [H] the output port's A20 bit */
 	void (*reset)(void *opaque); /* [H] the processor's reset line was pulsed; may be NULL */
 	void *opaque;                /* [H] */
 };

@@ -34,6 +34,9 @@ struct pc_cpu_pin {
 	unsigned id;
 };
 
+/* The gates of address line 20. */
+enum pc_a20_gate { PC_A20_PORT92, PC_A20_I8042 };
+
 struct pc {
 	struct machine *m;
 	struct apic_bus apic_bus;
@@ -41,6 +44,7 @@ struct pc {
 	char lapic_name[MACHINE_MAX_VCPUS][8];
 	struct pc_cpu_pin cpu_pin[MACHINE_MAX_VCPUS];
 	struct pc_console console[3];
+	u8 a20; /* [D] which gates hold address line 20 open: a bit for each of enum pc_a20_gate */
 	struct i8259 pic;
 	struct ioapic ioapic;
 	struct i8254 pit;

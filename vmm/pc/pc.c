@@ -57,6 +57,26 @@ static void lapic_has_changed(void *opaque)
 		vcpu_kick(pin->pc->m->vcpu[pin->id]);
 }
 
+/* Either gate opens the line, for the processors: what devices address doesn't pass it (Intel 82801AA data sheet, 290655,
+ * PORT92: ALT_A20_GATE is ORed with the keyboard controller's A20GATE to make A20M#). */
+static void a20_gate(void *opaque, unsigned gate, bool open)
+{
+	struct pc *pc = opaque;
+	bool closed;
+
+	pc->a20 = open ? pc->a20 | BIT(gate) : pc->a20 & ~BIT(gate);
+	closed = !pc->a20;
+	for (unsigned i = 0; i < pc->m->config.vcpus; i++) {
+		struct vcpu *vcpu = pc->m->vcpu[i];
+
+		if (vcpu->regs.a20m == closed)
+			continue;
+		vcpu->regs.a20m = closed;
+		if (vcpu->engine->a20_changed)
+			vcpu->engine->a20_changed(vcpu);
+	}
+}
+
 /* --- output and ends --- */
 
 static void console_tx(void *opaque, const u8 *buf, size_t len)
@@ -137,6 +157,10 @@ static void make_chips(struct pc *pc)
 	vga_text_init(&pc->vga, &m->mem, "vga");
 	debugexit_init(&pc->debugexit, "debugexit", debug_exit, pc);
 	pvpanic_init(&pc->pvpanic, "pvpanic", panic_event, pc);
+	if (m->config.model != MACHINE_PC_1) {
+		pc->port92.a20 = (struct irq_line){.set = a20_gate, .opaque = pc, .n = PC_A20_PORT92};
+		pc->kbc.a20 = (struct irq_line){.set = a20_gate, .opaque = pc, .n = PC_A20_I8042};
+	}
 	if (m->config.disk && m->config.firmware)
 		pci_add_ide(&pc->pci);
 	if (m->config.disk)

@@ -52,7 +52,7 @@ static void load_pdptes(struct soft_cpu *cpu, u64 cr3)
 	u64 pdpte[4];
 
 	for (unsigned n = 0; n < 4; n++) {
-		const u8 *p = memory_host(cpu->vcpu.mem, paging_pdpt(cr3) + 8 * n, 8);
+		const u8 *p = memory_host(cpu->vcpu.mem, (paging_pdpt(cr3) & ~cpu->paging.held_low) + 8 * n, 8);
 
 		pdpte[n] = p ? load64(p) : ~0ull;
 		if (!paging_pdpte_valid(pdpte[n], CPU_PHYS_BITS))

@@ -255,6 +255,16 @@ static void soft_regs_changed(struct vcpu *vcpu)
 	soft_mode_changed(cpu);
 }
 
+/* The TLBs hold addresses as they leave the processor. */
+static void soft_a20_changed(struct vcpu *vcpu)
+{
+	struct soft_cpu *cpu = soft_cpu(vcpu);
+
+	paging_context_set(&cpu->paging, &vcpu->regs);
+	soft_tlb_flush(cpu, true);
+	soft_end_block(cpu);
+}
+
 static void soft_memory_changed(struct vcpu *vcpu, u64 gpa, u64 len)
 {
 	block_invalidate(soft_cpu(vcpu), gpa, len);
@@ -315,6 +325,7 @@ const struct engine_ops soft_engine = {
     .vcpu_free = soft_vcpu_free,
     .run = soft_run,
     .regs_changed = soft_regs_changed,
+    .a20_changed = soft_a20_changed,
     .inject = soft_inject,
     .memory_changed = soft_memory_changed,
     .dirty_reset = soft_dirty_reset,

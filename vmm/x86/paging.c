@@ -12,6 +12,7 @@ struct walk {
 	unsigned count;
 	unsigned size; /* of an entry */
 	u64 base;      /* of the page */
+	u64 held_low;
 };
 
 static u32 fault_code(const struct paging_context *pc, unsigned access, u32 error)
@@ -28,8 +29,10 @@ static u32 fault_code(const struct paging_context *pc, unsigned access, u32 erro
 
 static inline u64 walk_read(struct walk *w, const struct paging_ops *ops, void *opaque, u64 gpa)
 {
-	u64 entry = ops->read(opaque, gpa, w->size);
+	u64 entry;
 
+	gpa &= ~w->held_low;
+	entry = ops->read(opaque, gpa, w->size);
 	w->gpa[w->count] = gpa;
 	w->entry[w->count++] = entry;
 	return entry;
@@ -124,10 +127,10 @@ static bool walk_mark(const struct walk *w, const struct paging_ops *ops, void *
 	return true;
 }
 
-static void page_identity(struct paging_page *page, u64 la)
+static void page_identity(const struct paging_context *pc, struct paging_page *page, u64 la)
 {
 	*page = (struct paging_page){
-	    .gpa = (u32)la,
+	    .gpa = (u32)la & ~pc->held_low,
 	    .page_bits = 32,
 	    .writable = true,
 	    .user = true,
@@ -138,11 +141,11 @@ static void page_identity(struct paging_page *page, u64 la)
 int paging_walk(const struct paging_context *pc, const struct paging_ops *ops, void *opaque, u64 la, unsigned access,
 		struct paging_page *page)
 {
-	struct walk w;
+	struct walk w = {.held_low = pc->held_low};
 	u32 error;
 
 	if (unlikely(!(pc->cr0 & CR0_PG))) {
-		page_identity(page, la);
+		page_identity(pc, page, la);
 		return 0;
 	}
 	/* An entry that maps itself is used at two levels: marking it for the first makes the second look changed. The
@@ -171,7 +174,7 @@ int paging_walk(const struct paging_context *pc, const struct paging_ops *ops, v
 		}
 	} while (ops->set_bits && !walk_mark(&w, ops, opaque, access & PAGING_WRITE));
 
-	page->gpa = w.base | (la & (BIT(page->page_bits) - 1));
+	page->gpa = (w.base | (la & (BIT(page->page_bits) - 1))) & ~pc->held_low;
 	page->global = w.entry[w.count - 1] & PTE_G && pc->cr4 & CR4_PGE;
 	page->untracked = !ops->set_bits;
 	page->dirty = w.entry[w.count - 1] & PTE_D || (access & PAGING_WRITE && ops->set_bits);
@@ -187,6 +190,7 @@ void paging_context_set(struct paging_context *pc, const struct x86_state *s)
 	pc->efer = s->efer;
 	memcpy(pc->pdpte, s->pdpte, sizeof(pc->pdpte));
 	pc->phys_bits = CPU_PHYS_BITS;
+	pc->held_low = s->a20m ? BIT(20) : 0;
 }
 
 bool paging_pdpte_valid(u64 pdpte, unsigned phys_bits)

@@ -30,6 +30,7 @@ struct paging_context {
 	u64 cr0, cr3, cr4, efer;
 	u64 pdpte[4];       /* PAE paging: the PDPTE registers (loaded and checked by MOV CR3) */
 	unsigned phys_bits; /* MAXPHYADDR, 32 to 52 */
+	u64 held_low;       /* bits of physical addresses that leave the processor as 0 (A20M#) */
 };
 
 struct paging_ops {
@@ -83,12 +84,12 @@ static inline bool paging_permits(const struct paging_context *pc, const struct 
 	return !(access & PAGING_WRITE) || page->writable || !(pc->cr0 & CR0_WP);
 }
 
-/* The context of a vCPU's registers, with the CPU model's MAXPHYADDR. */
+/* The context of a vCPU's registers and A20M#, with the CPU model's MAXPHYADDR. */
 void paging_context_set(struct paging_context *pc, const struct x86_state *s);
 
 /* PAE: whether MOV to CR3 accepts this PDPTE; one that is present with reserved bits is a #GP(0) (4.4.1). */
 bool paging_pdpte_valid(u64 pdpte, unsigned phys_bits);
-/* PAE: the guest-physical address of the four PDPTEs. */
+/* PAE: the guest-physical address of the four PDPTEs, before A20M#. */
 static inline u64 paging_pdpt(u64 cr3)
 {
 	return cr3 & 0xffffffe0;

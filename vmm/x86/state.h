@@ -85,6 +85,9 @@ struct x86_state {
 	u32 activity;         /* enum activity */
 	u32 interruptibility; /* BLOCK_* */
 	u64 pending_db;       /* DR6 bits of a #DB not yet delivered */
+	/* [D] The A20M# pin, which the machine drives: true holds bit 20 of all physical addresses at 0. No register, so not
+	 * in the table. */
+	bool a20m;
 };
 
 extern const struct field x86_state_fields[];
