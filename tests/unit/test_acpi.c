@@ -176,17 +176,19 @@ static unsigned madt_count(const u8 *madt, u8 type)
 START_TEST(acpi_tables)
 {
 	u8 rsdp[PC_RSDP_SIZE];
-	const u8 *xsdt, *rsdt, *fadt, *madt;
+	const u8 *xsdt, *rsdt, *fadt, *madt, *hpet;
 
 	for (unsigned cpus = 1; cpus <= MACHINE_MAX_VCPUS; cpus++) {
+		struct machine_config config = {.vcpus = cpus};
+
 		memset(rom, 0, sizeof(rom));
-		ck_assert_uint_lt(pc_build_acpi(rom, PC_ROM_START, cpus, rsdp), sizeof(rom));
+		ck_assert_uint_lt(pc_build_acpi(rom, PC_ROM_START, &config, rsdp), sizeof(rom));
 		ck_assert_int_eq(memcmp(rsdp, "RSD PTR ", 8), 0);
 		ck_assert(sums_to_zero(rsdp, 20));
 		ck_assert(sums_to_zero(rsdp, 36));
 		rsdt = table(load32(rsdp + 16), "RSDT");
 		xsdt = table(load64(rsdp + 24), "XSDT");
-		ck_assert_uint_eq(load32(xsdt + 4), 36 + 2 * 8);
+		ck_assert_uint_eq(load32(xsdt + 4), 36 + 3 * 8);
 		ck_assert_uint_eq(load32(rsdt + 36), load64(xsdt + 36));
 		fadt = table(load64(xsdt + 36), "FACP");
 		madt = table(load64(xsdt + 44), "APIC");
@@ -194,6 +196,11 @@ START_TEST(acpi_tables)
 		ck_assert_uint_eq(madt_count(madt, 1), 1);
 		ck_assert_uint_eq(madt_count(madt, 2), 2);
 		ck_assert_uint_eq(load32(madt + 36), 0xfee00000);
+		hpet = table(load64(xsdt + 52), "HPET");
+		ck_assert_uint_eq(load32(hpet + 4), 56);
+		ck_assert_uint_eq(load32(hpet + 36), 0x8086a201);
+		ck_assert_uint_eq(load32(hpet + 40), 64 << 8);
+		ck_assert_uint_eq(load64(hpet + 44), 0xfed00000);
 	}
 	table(load32(fadt + 40), "DSDT");
 	ck_assert_uint_eq(load64(fadt + 140), load32(fadt + 40));
@@ -207,15 +214,37 @@ START_TEST(acpi_tables)
 }
 END_TEST
 
-START_TEST(dsdt_has_s5)
+START_TEST(dsdt_has_s5_and_hpet)
 {
 	/* Name (\_S5_, Package (4) {5, 5, 0, 0}) */
 	static const u8 s5[] = {0x08, '\\', '_', 'S', '5', '_', 0x12, 0x08, 4, 0x0a, 5, 0x0a, 5, 0, 0};
+	/* Name (_HID, EisaId ("PNP0103")); Memory32Fixed (ReadWrite, 0xFED00000, 0x400) */
+	static const u8 hid[] = {0x08, '_', 'H', 'I', 'D', 0x0c, 0x41, 0xd0, 0x01, 0x03};
+	static const u8 memory[] = {0x86, 9, 0, 1, 0, 0, 0xd0, 0xfe, 0, 4, 0, 0};
+	struct machine_config config = {.vcpus = 1};
 	u8 rsdp[PC_RSDP_SIZE];
 
 	memset(rom, 0, sizeof(rom));
-	pc_build_acpi(rom, PC_ROM_START, 1, rsdp);
+	pc_build_acpi(rom, PC_ROM_START, &config, rsdp);
 	ck_assert_ptr_nonnull(memmem(rom, sizeof(rom), s5, sizeof(s5)));
+	ck_assert_ptr_nonnull(memmem(rom, sizeof(rom), hid, sizeof(hid)));
+	ck_assert_ptr_nonnull(memmem(rom, sizeof(rom), memory, sizeof(memory)));
+}
+END_TEST
+
+/* Traces name the machine: its tables must stay what they were. */
+START_TEST(older_machines_have_no_hpet)
+{
+	struct machine_config config = {.vcpus = 1, .model = MACHINE_PC_1};
+	u8 rsdp[PC_RSDP_SIZE];
+	const u8 *xsdt;
+
+	memset(rom, 0, sizeof(rom));
+	ck_assert_uint_eq(pc_build_acpi(rom, PC_ROM_START, &config, rsdp), 0x3e4);
+	xsdt = table(load64(rsdp + 24), "XSDT");
+	ck_assert_uint_eq(load32(xsdt + 4), 36 + 2 * 8);
+	ck_assert_uint_eq(load32(table(load32(table(load64(xsdt + 36), "FACP") + 40), "DSDT") + 4), 0x1cf);
+	ck_assert_ptr_null(memmem(rom, sizeof(rom), "HPET", 4));
 }
 END_TEST
 
@@ -323,4 +352,4 @@ START_TEST(memory_maps)
 END_TEST
 
 RIG_MAIN("acpi", pm_timer_is_exact, timer_status_and_sci, power_button, sleep_states, reset_register, acpi_tables,
-	 dsdt_has_s5, aml_encodings, mp_tables, memory_maps)
+	 dsdt_has_s5_and_hpet, older_machines_have_no_hpet, aml_encodings, mp_tables, memory_maps)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* ACPI tables (ACPI 6.4, chapter 5): RSDP, RSDT, XSDT, FADT, FACS, DSDT, MADT. */
+/* ACPI tables (ACPI 6.4, chapter 5): RSDP, RSDT, XSDT, FADT, FACS, DSDT, MADT; HPET (IA-PC HPET specification 3.2.4). */
 #include "vmm/dev/acpi_pm.h"
+#include "vmm/dev/hpet.h"
 #include "vmm/dev/lapic.h"
+#include "vmm/machine.h"
 #include "vmm/memory.h"
 #include "vmm/pc/aml.h"
 #include "vmm/pc/pc.h"
@@ -96,6 +98,21 @@ static void panic_device(struct aml *a)
 	aml_close(a, dev);
 }
 
+static void hpet_device(struct aml *a)
+{
+	size_t dev = aml_device(a, "HPET");
+	size_t crs;
+
+	aml_name(a, "_HID");
+	aml_eisaid(a, "PNP0103");
+	aml_name(a, "_UID");
+	aml_integer(a, 0);
+	crs = aml_crs(a);
+	aml_memory_fixed(a, PC_HPET_BASE, HPET_LEN);
+	aml_crs_close(a, crs);
+	aml_close(a, dev);
+}
+
 static void root_bridge_resources(struct aml *a)
 {
 	size_t crs = aml_crs(a);
@@ -123,7 +140,7 @@ static void isa_bridge(struct aml *a)
 	aml_close(a, isa);
 }
 
-static u32 build_dsdt(struct builder *b)
+static u32 build_dsdt(struct builder *b, bool hpet)
 {
 	u8 *t = table_begin(b, "DSDT", 2);
 	struct aml a = {.buf = t + HEADER, .cap = PC_TABLES_MAX - b->used - HEADER};
@@ -148,6 +165,8 @@ static u32 build_dsdt(struct builder *b)
 	root_bridge_resources(&a);
 	isa_bridge(&a);
 	aml_close(&a, pci);
+	if (hpet)
+		hpet_device(&a);
 	aml_close(&a, scope);
 	return table_end(b, t, HEADER + a.len);
 }
@@ -256,6 +275,21 @@ static u32 build_madt(struct builder *b, unsigned nr_vcpus)
 	return table_end(b, t, p - t);
 }
 
+/* --- HPET --- */
+
+#define HPET_SIZE 56
+
+static u32 build_hpet(struct builder *b)
+{
+	u8 *t = table_begin(b, "HPET", 1);
+
+	store32(t + 36, HPET_ID);
+	t[41] = 64; /* a generic address in memory */
+	store64(t + 44, PC_HPET_BASE);
+	store16(t + 53, 128); /* ticks: the shortest period, 1.28 us */
+	return table_end(b, t, HPET_SIZE);
+}
+
 /* --- roots --- */
 
 static u32 build_root(struct builder *b, const char *signature, unsigned width, const u32 *tables, unsigned n)
@@ -280,18 +314,22 @@ static void build_rsdp(u8 rsdp[PC_RSDP_SIZE], u32 rsdt, u32 xsdt)
 	rsdp[32] = checksum(rsdp, PC_RSDP_SIZE);
 }
 
-size_t pc_build_acpi(u8 *out, u32 base, unsigned nr_vcpus, u8 rsdp[PC_RSDP_SIZE])
+size_t pc_build_acpi(u8 *out, u32 base, const struct machine_config *config, u8 rsdp[PC_RSDP_SIZE])
 {
 	struct builder b = {.out = out, .base = base};
+	bool hpet = config->model != MACHINE_PC_1;
 	u32 facs = build_facs(&b);
-	u32 dsdt = build_dsdt(&b);
-	u32 tables[2];
+	u32 dsdt = build_dsdt(&b, hpet);
+	u32 tables[3];
+	unsigned n = 0;
 	u32 rsdt, xsdt;
 
-	tables[0] = build_fadt(&b, facs, dsdt);
-	tables[1] = build_madt(&b, nr_vcpus);
-	rsdt = build_root(&b, "RSDT", 4, tables, ARRAY_SIZE(tables));
-	xsdt = build_root(&b, "XSDT", 8, tables, ARRAY_SIZE(tables));
+	tables[n++] = build_fadt(&b, facs, dsdt);
+	tables[n++] = build_madt(&b, config->vcpus);
+	if (hpet)
+		tables[n++] = build_hpet(&b);
+	rsdt = build_root(&b, "RSDT", 4, tables, n);
+	xsdt = build_root(&b, "XSDT", 8, tables, n);
 	build_rsdp(rsdp, rsdt, xsdt);
 	return b.used;
 }

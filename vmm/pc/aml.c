@@ -213,6 +213,15 @@ void aml_io_range(struct aml *a, u16 first, u16 last)
 	word_range(a, SPACE_IO, IO_ENTIRE, first, last);
 }
 
+void aml_memory_fixed(struct aml *a, u32 base, u32 len)
+{
+	aml_byte(a, 0x86);
+	put(a, 9, 2);
+	aml_byte(a, MEM_WRITABLE);
+	put(a, base, 4);
+	put(a, len, 4);
+}
+
 void aml_memory_range(struct aml *a, u32 first, u32 last, bool cacheable)
 {
 	aml_byte(a, 0x87);

@@ -33,6 +33,7 @@ void aml_io(struct aml *a, u16 port, u8 len);
 void aml_irq(struct aml *a, unsigned irq); /* edge, active high */
 void aml_bus_range(struct aml *a, u16 first, u16 last);
 void aml_io_range(struct aml *a, u16 first, u16 last);
+void aml_memory_fixed(struct aml *a, u32 base, u32 len); /* writable */
 void aml_memory_range(struct aml *a, u32 first, u32 last, bool cacheable);
 
 #endif

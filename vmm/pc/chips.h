@@ -7,6 +7,7 @@
 #include "vmm/dev/ata.h"
 #include "vmm/dev/debugcon.h"
 #include "vmm/dev/debugexit.h"
+#include "vmm/dev/hpet.h"
 #include "vmm/dev/i8042.h"
 #include "vmm/dev/i8254.h"
 #include "vmm/dev/i8259.h"
@@ -59,7 +60,8 @@ struct pc {
 	struct debugcon debugcon;
 	struct debugexit debugexit;
 	struct pvpanic pvpanic;
-	struct ata ata; /* only with a disk */
+	struct hpet hpet; /* from pc.2 on */
+	struct ata ata;   /* only with a disk */
 };
 
 #endif

@@ -63,7 +63,7 @@ int pc_write_tables(struct machine *m, struct error *err)
 	static const u8 ebda_kib = 1;
 	u8 bda[BDA_SIZE], rsdp[PC_RSDP_SIZE];
 	u8 acpi[PC_TABLES_MAX] = {0}, mp[0x800] = {0};
-	size_t acpi_len = pc_build_acpi(acpi, PC_ROM_START, m->config.vcpus, rsdp);
+	size_t acpi_len = pc_build_acpi(acpi, PC_ROM_START, &m->config, rsdp);
 	size_t mp_len = pc_build_mp(mp, PC_MP_TABLE, m->config.vcpus);
 
 	build_bda(bda);

@@ -25,6 +25,24 @@ static struct irq_line isa_line(struct pc *pc, unsigned irq)
 	return (struct irq_line){.set = isa_irq, .opaque = pc, .n = irq};
 }
 
+/* The two timers that the HPET can replace reach their interrupts through it. */
+static struct irq_line timer_line(struct pc *pc, unsigned irq)
+{
+	if (pc->m->config.model == MACHINE_PC_1)
+		return isa_line(pc, irq);
+	return (struct irq_line){.set = hpet_set_input, .opaque = &pc->hpet, .n = irq ? 1 : 0};
+}
+
+static void hpet_irq(void *opaque, unsigned irq, bool level)
+{
+	struct pc *pc = opaque;
+
+	if (irq < PC_ISA_IRQS)
+		isa_irq(pc, irq, level);
+	else
+		ioapic_set_irq(&pc->ioapic, irq, level);
+}
+
 /* The 8259A's INTR is LINT0 of every local APIC. */
 static void pic_intr(void *opaque, unsigned n, bool level)
 {
@@ -138,9 +156,11 @@ static void make_chips(struct pc *pc)
 	ioapic_init(&pc->ioapic, apic_deliver, pc, "ioapic");
 	i8259_init(&pc->pic, "pic");
 	pc->pic.intr = (struct irq_line){.set = pic_intr, .opaque = pc};
-	i8254_init(&pc->pit, "pit", clock, isa_line(pc, 0));
+	if (m->config.model != MACHINE_PC_1)
+		hpet_init(&pc->hpet, "hpet", clock, PC_HPET_ROUTES, (struct irq_line){.set = hpet_irq, .opaque = pc});
+	i8254_init(&pc->pit, "pit", clock, timer_line(pc, 0));
 	i8042_init(&pc->kbc, "i8042", isa_line(pc, 1), isa_line(pc, 12), reset_line, pc);
-	mc146818_init(&pc->rtc, "rtc", clock, isa_line(pc, 8));
+	mc146818_init(&pc->rtc, "rtc", clock, timer_line(pc, 8));
 	for (unsigned i = 0; i < ARRAY_SIZE(pc->console); i++)
 		pc->console[i] = (struct pc_console){.m = m, .port = i};
 	ns16550_init(&pc->serial[0], "serial0", clock, isa_line(pc, 4), console_tx, &pc->console[CONSOLE_SERIAL0]);
@@ -181,6 +201,8 @@ static int list_chips(struct pc *pc)
 		r = machine_add_device(pc->m, &pc->lapic[i].dev);
 	for (unsigned i = 0; i < ARRAY_SIZE(devices) && !r; i++)
 		r = machine_add_device(pc->m, devices[i]);
+	if (pc->m->config.model != MACHINE_PC_1 && !r)
+		r = machine_add_device(pc->m, &pc->hpet.dev);
 	if (pc->m->config.disk && !r)
 		r = machine_add_device(pc->m, &pc->ata.dev);
 	return r;
@@ -273,6 +295,17 @@ static const struct wire wires[] = {
     },
 };
 
+static const struct wire hpet_wire = {
+    .name = "hpet",
+    .chip = offsetof(struct pc, hpet),
+    .base = PC_HPET_BASE,
+    .len = HPET_LEN,
+    .read = hpet_read,
+    .write = hpet_write,
+    .mmio = true,
+    .timed = true,
+};
+
 /* Without a disk its ports are nobody's. */
 static const struct wire disk_wire = CHIP("ata0", ata, 0, ata_regions);
 
@@ -316,6 +349,8 @@ int pc_create(struct machine *m, struct error *err)
 	r = list_chips(pc);
 	for (unsigned i = 0; i < ARRAY_SIZE(wires) && !r; i++)
 		r = connect_wire(pc, &wires[i]);
+	if (m->config.model != MACHINE_PC_1 && !r)
+		r = connect_wire(pc, &hpet_wire);
 	if (m->config.disk && !r)
 		r = connect_wire(pc, &disk_wire);
 	if (r) {

@@ -11,6 +11,7 @@
 
 struct block;
 struct machine;
+struct machine_config;
 struct pc;
 
 /* --- wiring (pc.c) --- */
@@ -20,6 +21,8 @@ struct pc;
 #define PC_TIMER_GSI    2 /* ISA IRQ 0 arrives at this pin of the IO-APIC; the other ISA IRQs at their own number */
 #define PC_SCI_IRQ      9
 #define PC_PVPANIC_PORT 0x505
+#define PC_HPET_BASE    0xfed00000ull
+#define PC_HPET_ROUTES  0x00f00800u /* what its timers can be routed to: ISA IRQ 11, and pins without another device */
 #define PC_VECTOR_NONE  (-1)
 
 /* Makes and wires the chips of @m (whose clock, buses and vCPUs exist) in reset state: m->pc.
@@ -114,7 +117,7 @@ int pc_write_tables(struct machine *m, struct error *err);
  * (PC_TABLES_MAX bytes, zeroed by the caller) as if at guest-physical @base. */
 #define PC_TABLES_MAX 0x10000u
 #define PC_RSDP_SIZE  36
-size_t pc_build_acpi(u8 *out, u32 base, unsigned nr_vcpus, u8 rsdp[PC_RSDP_SIZE]);
+size_t pc_build_acpi(u8 *out, u32 base, const struct machine_config *config, u8 rsdp[PC_RSDP_SIZE]);
 size_t pc_build_mp(u8 *out, u32 base, unsigned nr_vcpus);
 
 /* ID of the IO-APIC: different from every local APIC's while 4 bits allow. */
