@@ -300,7 +300,25 @@ START_TEST(memory_size_bytes)
 }
 END_TEST
 
+/* The AT's: bytes 10h to 2Dh, the high byte of the sum first. */
+START_TEST(checksum)
+{
+	unsigned sum = 0;
+
+	setup();
+	mc146818_set(&rtc, 0x10, 0xff);
+	mc146818_set(&rtc, 0x2d, 0xfe);
+	mc146818_set(&rtc, 0x30, 0xfd);
+	mc146818_set_memory(&rtc, 256ull << 20);
+	mc146818_set_checksum(&rtc);
+	for (unsigned i = 0x10; i <= 0x2d; i++)
+		sum += get(i);
+	ck_assert_uint_gt(sum, 0x100);
+	ck_assert_uint_eq(get(0x2e) << 8 | get(0x2f), sum);
+}
+END_TEST
+
 RIG_MAIN("mc146818", time_follows_the_clock, calendar_at_the_edges, binary_and_12_hour_formats,
 	 set_bit_freezes_and_takes_over, weekday_is_the_guests_business, divider_reset_starts_half_a_second_before,
 	 update_in_progress_for_244_us, update_ended_interrupt, flags_rise_without_being_enabled,
-	 periodic_interrupt_rates, alarm_matches_exactly_or_any, memory_and_nmi_mask, memory_size_bytes)
+	 periodic_interrupt_rates, alarm_matches_exactly_or_any, memory_and_nmi_mask, memory_size_bytes, checksum)

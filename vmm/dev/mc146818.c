@@ -453,6 +453,16 @@ void mc146818_set_memory(struct mc146818 *rtc, u64 ram)
 		mc146818_set(rtc, CMOS_ABOVE_4G + i, above_4g >> (8 * i));
 }
 
+void mc146818_set_checksum(struct mc146818 *rtc)
+{
+	unsigned sum = 0;
+
+	for (unsigned i = CMOS_SUMMED; i < CMOS_SUM_HIGH; i++)
+		sum += rtc->ram[i];
+	mc146818_set(rtc, CMOS_SUM_HIGH, sum >> 8);
+	mc146818_set(rtc, CMOS_SUM_LOW, sum);
+}
+
 /* The memory keeps its contents: it has a battery. */
 static void mc146818_reset(struct device *dev)
 {

@@ -32,6 +32,9 @@ enum mc146818_byte {
 	CMOS_BASE_HIGH = 0x16,
 	CMOS_EXT_LOW = 0x17, /* KiB above 1 MiB, at most 65535 */
 	CMOS_EXT_HIGH = 0x18,
+	CMOS_SUMMED = 0x10,   /* from here on up to the sum the bytes are summed up */
+	CMOS_SUM_HIGH = 0x2e, /* 16 bits, the high byte first */
+	CMOS_SUM_LOW = 0x2f,
 	CMOS_EXT2_LOW = 0x30, /* the same again */
 	CMOS_EXT2_HIGH = 0x31,
 	RTC_CENTURY = 0x32,
@@ -78,6 +81,9 @@ void mc146818_set(struct mc146818 *rtc, u8 index, u8 value);
 
 /* Sets the bytes by which firmware reports @ram bytes of memory with a hole from 3 to 4 GiB. */
 void mc146818_set_memory(struct mc146818 *rtc, u64 ram);
+
+/* Makes the checksum right, as firmware leaves it. */
+void mc146818_set_checksum(struct mc146818 *rtc);
 
 /* 70h-71h; ends with an entry of length 0. */
 extern const struct bus_region mc146818_regions[];

@@ -395,6 +395,8 @@ void pc_reset(struct machine *m)
 	for (unsigned i = 0; i < m->nr_devices; i++)
 		m->device[i]->class->reset(m->device[i]);
 	mc146818_set_memory(&pc->rtc, m->mem.size);
+	if (m->config.model != MACHINE_PC_1)
+		mc146818_set_checksum(&pc->rtc);
 	lapic_virtual_wire(&pc->lapic[0]);
 	pc->ioapic.id = pc_ioapic_id(m->config.vcpus) << 24;
 	for (unsigned i = 0; i < ARRAY_SIZE(firmware_ports); i++)
