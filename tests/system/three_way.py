@@ -28,7 +28,7 @@ TIMEOUT = 60
 GROUPS = {
     "page": "Paging", "seg": "Segmentation", "gate": "Gates, interrupts", "task": "Task switches",
     "vm86": "Virtual-8086 mode", "real": "Real mode", "debug": "Debugging", "reg": "Registers and MSRs",
-    "call": "Fast system calls, privilege", "io": "I/O permission, alignment", "chip": "Interrupt controllers, timers",
+    "call": "Fast system calls, privilege", "io": "I/O permission, alignment", "chip": "Interrupt controllers, timers", "hpet": "Interrupt controllers, timers",
 }
 
 

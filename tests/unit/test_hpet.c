@@ -295,22 +295,31 @@ START_TEST(mode_of_32_bits)
 	wr(HPET_COMPARATOR(1), 0x123400000080ull);
 	ck_assert_uint_eq(rd(HPET_COMPARATOR(1)), 0x80);
 	wr(HPET_CONFIG, HPET_ENABLE);
-	ticks(0x17f);
+	/* when the lower half wraps, and when it matches */
+	ticks(0xff);
 	ck_assert_uint_eq(edges[20], 0);
 	ticks(1);
 	ck_assert_uint_eq(edges[20], 1);
-	ck_assert_uint_eq(rd(HPET_COUNTER), 0x800000080ull);
-	/* again at each wrap of 32 bits */
-	ticks((1ull << 32) - 1);
+	ticks(0x7f);
 	ck_assert_uint_eq(edges[20], 1);
 	ticks(1);
 	ck_assert_uint_eq(edges[20], 2);
+	ck_assert_uint_eq(rd(HPET_COUNTER), 0x800000080ull);
+	/* and so on */
+	ticks((1ull << 32) - 0x81);
+	ck_assert_uint_eq(edges[20], 2);
+	ticks(1);
+	ck_assert_uint_eq(edges[20], 3);
+	ticks(0x80);
+	ck_assert_uint_eq(edges[20], 4);
 	/* the accumulator of a periodic one wraps likewise */
 	wr(HPET_TIMER(1), HPET_INTERRUPTS | HPET_32 | HPET_PERIODIC | HPET_VALUE_SET | ROUTED(20));
 	wr(HPET_COMPARATOR(1), 0x90000000);
 	ticks(0x90000000 - 0x80);
-	ck_assert_uint_eq(edges[20], 3);
+	ck_assert_uint_eq(edges[20], 5);
 	ck_assert_uint_eq(rd(HPET_COMPARATOR(1)), 0x20000000);
+	ticks(0x90000000);
+	ck_assert_uint_eq(edges[20], 6);
 }
 END_TEST
 

@@ -75,10 +75,13 @@ void hpet_set_input(void *hpet, unsigned n, bool level)
 
 /* --- counting --- */
 
-/* Ticks that go by from @counter before the one that matches. */
+/* Ticks that go by from @counter before the one that matches. In 32-bit mode a one-shot timer also interrupts when the
+ * counter's lower half wraps (2.3.9.2.1). */
 static u64 before_match(const struct hpet_timer *t, u64 counter)
 {
-	return (t->comparator - counter - 1) & width(t);
+	u64 before = (t->comparator - counter - 1) & width(t);
+
+	return (t->config & (HPET_32 | HPET_PERIODIC)) == HPET_32 ? min64(before, (u32)~counter) : before;
 }
 
 /* @passed ticks went by from @counter. Whether it matched; a periodic comparator goes on to its next match. */
