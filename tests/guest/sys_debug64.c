@@ -39,6 +39,24 @@ STUB(d_icebp, ".byte 0xf1");
 STUB(d_pushf, "pushf; pop %rax");
 STUB(d_btf, "nop; nop; jmp 1f; nop; 1: nop");
 STUB(d_jcc, "xor %eax, %eax; jnz 1f; jz 1f; nop; 1: nop");
+STUB(b_jmp8, ".byte 0xeb, 0");
+STUB(b_jmp32, ".byte 0xe9, 0, 0, 0, 0");
+STUB(b_jz, "xor %eax, %eax; .byte 0x74, 0");
+STUB(b_jz32, "xor %eax, %eax; .byte 0x0f, 0x84, 0, 0, 0, 0");
+STUB(b_jrcxz, "xor %ecx, %ecx; .byte 0xe3, 0");
+STUB(b_loop, "mov $2, %ecx; .byte 0xe2, 0");
+STUB(b_loope, "xor %eax, %eax; mov $2, %ecx; .byte 0xe1, 0");
+STUB(b_call, ".byte 0xe8, 0, 0, 0, 0");
+STUB(b_ret, "lea 1f(%rip), %rax; push %rax; ret; 1:");
+STUB(b_jmp_reg, "lea 1f(%rip), %rax; jmp *%rax; 1:");
+STUB(b_lret, "mov %cs, %eax; push %rax; lea 1f(%rip), %rax; push %rax; lretq; 1:");
+STUB(b_iret, "mov %rsp, %rcx; mov %ss, %eax; push %rax; push %rcx; pushf; mov %cs, %eax; push %rax; lea 1f(%rip), %rax;"
+	     "push %rax; iretq; 1:");
+STUB(b_jnz, "xor %eax, %eax; .byte 0x75, 0");
+STUB(b_jrcxnz, "mov $1, %ecx; .byte 0xe3, 0");
+STUB(b_loop1, "mov $1, %ecx; .byte 0xe2, 0");
+STUB(b_loopne, "xor %eax, %eax; mov $2, %ecx; .byte 0xe0, 0");
+STUB(b_rep, "mov %rdi, %rsi; mov $3, %ecx; rep lodsb; mov %cr0, %rax; mov %rax, %cr0; cpuid");
 
 static u8 area[64] __attribute__((aligned(64)));
 
@@ -350,6 +368,29 @@ static void branch_steps(void)
 	wrmsr(0x1d9, 2);
 	claim("BTF: not at a branch that isn't taken",
 	      ring_call(0, d_jcc, FLAG_TF, 0, 0) == VEC_DB && trap.frame.ip == (u64)d_jcc + 7);
+	/* INT 80h behind the stub is where each of these goes in the end. */
+	static struct table taken = {.name = "BTF: a taken branch to the very next instruction traps too"};
+	static struct table none = {.name = "BTF: no trap where nothing branches, not within REP either"};
+	static const u8 *const to_next[] = {b_jmp8,  b_jmp32, b_jz,  b_jz32,    b_jrcxz, b_loop,
+					    b_loope, b_call,  b_ret, b_jmp_reg, b_lret,  b_iret};
+	static const u8 *const not_taken[] = {b_jnz, b_jrcxnz, b_loop1, b_loopne, b_rep};
+
+	for (unsigned n = 0; n < ARRAY_SIZE(to_next); n++) {
+		wrmsr(0x1d9, 2);
+		WRITE_DR(6, DR6_INIT);
+		if (table_case(&taken, ring_call(0, to_next[n], FLAG_TF, 0, 0) == VEC_DB && (trap.dr6 & BS) &&
+					   *(u16 *)trap.frame.ip == 0x80cd))
+			note(n);
+	}
+	table_line("", &taken);
+	for (unsigned n = 0; n < ARRAY_SIZE(not_taken); n++) {
+		wrmsr(0x1d9, 2);
+		WRITE_DR(6, DR6_INIT);
+		if (table_case(&none,
+			       ring_call(0, not_taken[n], FLAG_TF, 0, (u64)area) == VEC_DONE && !(READ_DR(6) & BS)))
+			note(n);
+	}
+	table_line("", &none);
 	wrmsr(0x1d9, 0);
 	WRITE_DR(6, DR6_INIT);
 }

@@ -62,7 +62,8 @@ static inline void settle(struct soft_cpu *cpu, const struct block *b, const str
 	}
 }
 
-static inline void run_block(struct soft_cpu *cpu, const struct block *b, u64 limit)
+/* @next_rip: where it stands after the last instruction of the block, unless that branches. */
+static inline void run_block(struct soft_cpu *cpu, const struct block *b, u64 limit, u64 next_rip)
 {
 	const struct insn *i = b->insn;
 
@@ -70,7 +71,7 @@ static inline void run_block(struct soft_cpu *cpu, const struct block *b, u64 li
 	cpu->end = i + (likely(b->count <= limit) ? b->count : limit);
 	cpu->block_rip = b->rip;
 	cpu->insns_base = cpu->vcpu.insns;
-	cpu->vcpu.regs.rip = b->next_rip;
+	cpu->vcpu.regs.rip = next_rip;
 	do {
 		cpu->cur = i;
 		i->fn(cpu, i);
@@ -95,6 +96,19 @@ static bool needs_steps(const struct soft_cpu *cpu)
 
 	return (s->rflags & (RFLAGS_TF | RFLAGS_RF)) || (s->interruptibility & SHADOW) || s->pending_db ||
 	       cpu->debug_exec || soft_virtual_pending(cpu);
+}
+
+/* Runs the first instruction of @b. True: it branched, be it to the next instruction: it has written RIP. */
+static bool run_branch(struct soft_cpu *cpu, const struct block *b)
+{
+	const u64 nowhere = BIT(63); /* neither canonical nor within 4 GiB */
+	u64 *rip = &cpu->vcpu.regs.rip, insns = cpu->vcpu.insns;
+
+	run_block(cpu, b, 1, nowhere);
+	if (*rip != nowhere)
+		return b->count == 1 && cpu->vcpu.insns != insns; /* REP that will go on hasn't branched */
+	*rip = b->next_rip;
+	return false;
 }
 
 /* One instruction with all that can happen around it. */
@@ -126,16 +140,15 @@ static void step(struct soft_cpu *cpu)
 
 	if (!b)
 		return;
-	u64 behind = b->count > 1 ? b->rip + b->insn[1].offset : b->next_rip;
-
 	s->rflags &= ~RFLAGS_RF;
 	s->interruptibility &= ~(u32)SHADOW;
-	cpu->rep_single = trap;
-	run_block(cpu, b, 1);
-	cpu->rep_single = false;
-	/* BTF: only where the next instruction isn't the one behind (SDM 3B 17.4.3). */
-	if ((s->debugctl & DEBUGCTL_BTF) && s->rip == behind)
-		trap = false;
+	if (trap && (s->debugctl & DEBUGCTL_BTF)) { /* SDM 3B 17.4.3 */
+		trap = run_branch(cpu, b);
+	} else {
+		cpu->rep_single = trap;
+		run_block(cpu, b, 1, b->next_rip);
+		cpu->rep_single = false;
+	}
 	if (cpu->no_step_trap) /* INT n and the like: what a MOV SS just before has held back is gone, too */
 		s->pending_db &= ~(u64)BIT(14);
 	else if (trap)
@@ -171,7 +184,7 @@ static enum exit_reason run_blocks(struct soft_cpu *cpu, u64 until)
 					break;
 				limit = 1;
 			}
-			run_block(cpu, b, limit);
+			run_block(cpu, b, limit, b->next_rip);
 		} while (likely(!cpu->attention && !cpu->vcpu.kick && cpu->vcpu.insns < until));
 	}
 	return reason;
