@@ -643,6 +643,47 @@ static void dropped(void)
 	table_line("", &t);
 }
 
+/* SDM 2A IRET, 2B RET: a null selector that is left becomes 0, whatever its RPL was. */
+static void null_rpl(void)
+{
+	static struct table t = {.name = "a return to an outer ring clears the RPL of null selectors"};
+
+	for (unsigned ring = 0; ring < 4; ring++)
+		for (unsigned far_ret = 0; far_ret < (ring ? 2 : 1); far_ret++)
+			for (u16 null = 0; null < 4; null++) {
+				struct ring_entry outer = ring_entry(ring, s_done, 0, 0, 0), e = outer;
+				u16 fs, gs;
+				bool look(struct frame * f)
+				{
+					asm volatile("mov %%fs, %w0; mov %%gs, %w1" : "=r"(fs), "=r"(gs));
+					return false;
+				}
+
+				if (far_ret) {
+					e = ring_entry(0, s_lret, 0, 0, 0);
+					ulong *p = (ulong *)e.sp;
+					p[0] = outer.ip;
+					p[1] = outer.cs;
+					p[2] = outer.sp;
+					p[3] = outer.ss;
+				}
+				asm volatile("mov %w0, %%fs; mov %w0, %%gs" : : "r"(null));
+				trap_hook = look;
+				unsigned vector = ring_run(&e);
+				trap_hook = NULL;
+				u16 want = ring ? 0 : null; /* the same ring: as it was */
+				if (table_case(&t, vector == VEC_DONE && fs == want && gs == want)) {
+					put_value("ring", ring);
+					put_value("far RET", far_ret);
+					put_value("null", null);
+					put_value("fs", fs);
+					put_value("vector", vector);
+					put_char('\n');
+				}
+			}
+	table_line("", &t);
+}
+
 #ifdef __x86_64__
 /* Ring 3 may run and use all of the image. */
 static void open_image(void)
@@ -665,4 +706,5 @@ void kmain(void)
 #endif
 	selectors();
 	dropped();
+	null_rpl();
 }
