@@ -49,19 +49,6 @@ static void cmos_write(u8 reg, u8 v)
 	outb(0x71, v);
 }
 
-/* What is printed moves COM1's line: claims on it are printed afterwards. */
-static struct {
-	const char *name;
-	bool good;
-} put_off[24];
-static unsigned nr_later;
-
-static void later(const char *name, bool good)
-{
-	put_off[nr_later].name = name;
-	put_off[nr_later++].good = good;
-}
-
 /* IRQ 0 and IRQ 4 both waiting: which comes first. Counter 0 in mode 0 holds its line high once it has run out. */
 static void both_lines(void)
 {
@@ -200,10 +187,7 @@ static void pic(void)
 	outb(0x21, 0xff);
 	apic_write(LVT_LINT0, MASKED);
 	keep_eoi = false;
-	while (nr_later) {
-		nr_later--;
-		claim(put_off[nr_later].name, put_off[nr_later].good);
-	}
+	print_later();
 }
 
 /* --- 8254, counter 2: its gate is bit 0 of port 61h --- */

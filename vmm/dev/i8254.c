@@ -109,7 +109,7 @@ static void settle(struct i8254_counter *c, u64 now)
 {
 	bool at_middle;
 
-	if (!c->pending || (s64)(now - c->switch_at) < 0)
+	if (!c->pending || !is_periodic(c) || (s64)(now - c->switch_at) < 0)
 		return;
 	at_middle = mode_of(c) == 3 && (c->switch_at - c->start) % c->count;
 	c->start = c->switch_at - (at_middle ? high_half(c->pending) : 0);
@@ -239,7 +239,9 @@ static void counter_load(struct i8254_counter *c, u64 now, u16 code)
 	}
 	if (is_triggered_mode(c)) {
 		/* takes effect at the next trigger */
-		if (!c->triggered)
+		if (c->triggered)
+			c->pending = n;
+		else
 			c->count = n;
 	} else {
 		c->count = n;

@@ -29,10 +29,10 @@ struct i8254_counter {
 	u8 status;       /* [S] */
 	u32 reload;      /* [S] count register: 1 to 65536 */
 	u32 count;       /* [S] the count in use */
-	u32 pending;     /* [S] modes 2 and 3: the count that takes over at switch_at; 0 if none */
-	u64 switch_at;   /* [S] tick */
-	u64 start;       /* [S] tick at which elapsed was 0 (wraps below zero) */
-	u64 held;        /* [S] elapsed ticks while not counting */
+	u32 pending; /* [S] the count that takes over at switch_at (modes 2, 3) or the next trigger (1, 5); 0 if none */
+	u64 switch_at; /* [S] tick */
+	u64 start;     /* [S] tick at which elapsed was 0 (wraps below zero) */
+	u64 held;      /* [S] elapsed ticks while not counting */
 };
 
 struct i8254 {

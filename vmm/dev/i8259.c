@@ -60,8 +60,8 @@ static int half_pending(const struct i8259_half *h, bool master)
 		return -1;
 	if (h->special_mask)
 		blocking &= ~h->imr;
-	/* The slave may interrupt its own service routine with something more urgent. */
-	if (master && h->fully_nested)
+	/* The slave may interrupt its own service routine with something more urgent; what is below it still waits. */
+	if (master && h->fully_nested && ((h->top + rank) & 7) == CASCADE)
 		blocking &= ~BIT(CASCADE);
 	if (rank >= best_rank(h, blocking))
 		return -1;
