@@ -73,7 +73,7 @@ def under_qemu(elf, folder):
     kernel, log = os.path.join(folder, "kernel"), os.path.join(folder, "serial")
     subprocess.run(["objcopy", "-g", "-O", "elf32-i386", elf, kernel], check=True, stderr=subprocess.DEVNULL)
     return output(["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max,vendor=GenuineIntel", "-m", "128", "-kernel", kernel,
-                   "-icount", "shift=0,sleep=off", "-serial", f"file:{log}", "-display", "none", "-no-reboot", "-device",
+                   "-icount", "shift=0,sleep=off", "-rtc", "clock=vm", "-serial", f"file:{log}", "-display", "none", "-no-reboot", "-device",
                    "isa-debug-exit,iobase=0xf4,iosize=4"], log)
 
 
