@@ -181,7 +181,8 @@ static u64 ticks_of_8254(u16 n)
 	outb(0x42, n >> 8);
 	u64 from = halves(COUNTER);
 	while (!(inb(0x61) & 0x20))
-		;
+		for (unsigned k = 0; k < 100; k++)
+			asm volatile("pause");
 	return halves(COUNTER) - from;
 }
 
