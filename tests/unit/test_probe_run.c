@@ -213,8 +213,15 @@ static struct machine *gated_zoo(struct gate_log *log, enum clock_mode mode)
 	static struct nondet_ops ops;
 	struct machine *m = new_zoo();
 
-	ops = (struct nondet_ops){nondet_live.io_read, nondet_live.io_write, log_sample, log_interrupt,
-				  log_next_stop,       log_boundary,         log_idle};
+	ops = (struct nondet_ops){
+	    .io_read = nondet_live.io_read,
+	    .io_write = nondet_live.io_write,
+	    .clock_sample = log_sample,
+	    .interrupt = log_interrupt,
+	    .next_stop = log_next_stop,
+	    .boundary = log_boundary,
+	    .idle = log_idle,
+	};
 	memset(log, 0, sizeof(*log));
 	log->m = m;
 	m->clock.mode = mode;
