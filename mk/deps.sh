@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# deps.sh LIST [install|check] [all|build|vtx]: installs the Debian packages named in LIST that are missing here.
+# deps.sh LIST [install|check] [all|build|system|vtx]: installs the Debian packages named in LIST that are missing here.
 # With "check": only says, by its exit status, whether any is missing. With "build": without what stands under "# Tests".
-# With "vtx": only what stands under "# VT-x", which the others leave out.
+# With "system" or "vtx": only what stands under "# System" or "# VT-x", which the others leave out.
 set -eu
 list=$1
 mode=${2:-install}
@@ -13,9 +13,14 @@ if ! command -v dpkg-query >/dev/null 2>&1; then
 	exit 0
 fi
 
+section() {
+	awk -v head="# $1" '/^#/ { on = index($0, head) == 1 } on && !/^#/' "$list"
+}
+
 case $part in
-all) wanted=$(sed -e '/^# VT-x/,$d' -e 's/#.*//' "$list") ;;
-vtx) wanted=$(sed -n '/^# VT-x/,$p' "$list" | sed 's/#.*//') ;;
+all) wanted=$(sed -e '/^# System/,$d' -e 's/#.*//' "$list") ;;
+system) wanted=$(section System) ;;
+vtx) wanted=$(section VT-x) ;;
 *) wanted=$(sed -e '/^# Tests/,$d' -e 's/#.*//' "$list") ;;
 esac
 installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $wanted 2>/dev/null | sed -n 's/^installed //p' || true)

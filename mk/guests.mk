@@ -40,13 +40,18 @@ $(GUEST64): $(GUEST)/%.elf: $(GUEST)/64/tests/guest/%.o $(GUESTLIB64) $(GUESTLIN
 $(PLAIN64): $(GUEST)/%.elf: $(GUEST)/64/tests/guest/%.S.o
 	$(call say,GUEST,$@)gcc -m64 $(GUESTLD) -Wl,-Ttext=0x200000 -o $@ $<
 
-# The system-level guests under vmdbg, QEMU and Bochs (packages qemu-system-x86 and bochs).
+# The system-level guests under vmdbg, QEMU and Bochs.
+
+SYSTEM_DEPS := $(BUILD)/deps-system.ok
+$(SYSTEM_DEPS): deps.txt
+	$(Q)mk/deps.sh deps.txt install system
+	$(Q)mkdir -p $(@D) && touch $@
 
 $(BUILD)/system/bootsector.bin: tests/system/bootsector.S | $(DEPS_OK)
 	$(call say,GUEST,$<)mkdir -p $(@D) && gcc -m32 -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-Ttext=0x7c00 \
 	-Wl,--oformat=binary -o $@ $<
 
-check-system: all guests $(BUILD)/system/bootsector.bin
+check-system: all guests $(BUILD)/system/bootsector.bin | $(SYSTEM_DEPS)
 	$(Q)$(TESTENV) tests/system/three_way.py --doc docs/cpu-system.md
 .PHONY: check-system
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # run-qemu.sh KERNEL.elf...: runs guest kernels under QEMU TCG, to see what another implementation says. Needs
-# qemu-system-x86 (not in deps.txt). Prints each kernel's lines and QEMU's exit status (33: every claim held).
+# qemu-system-x86 (make check-system installs it). Prints each kernel's lines and QEMU's exit status (33: every claim held).
 # CPU: QEMU's -cpu argument, "max" unless set.
 for elf in "$@"; do
 	tmp=$(mktemp)
