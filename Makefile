@@ -124,7 +124,8 @@ TESTENV  = VMDBG=./$(PROGRAM) BUILD=$(BUILD) OBJ=$(OBJ) MODE=$(MODE) CC='$(CC)'
 FUZZ_SECONDS ?= 600
 
 check: all units guests $(CPUDIFF) $(if $(filter rel,$(VARIANT)),$(FUZZERS))
-	$(Q)$(TESTENV) $(COLLECT) $(TOOLS) $(UNITS) $(CPUDIFF) $(E2E) $(if $(filter rel,$(VARIANT)),--fuzz-total 90 $(FUZZERS))
+	$(Q)$(TESTENV) $(COLLECT) $(TOOLS) $(UNITS) $(CPUDIFF) $(E2E) \
+	$(if $(filter rel,$(VARIANT)),tests/host/test_vtx.sh --fuzz-total 90 $(FUZZERS))
 check-real: all
 	$(Q)$(TESTENV) $(COLLECT) tests/system/test_real.py
 check-quick: units
@@ -173,7 +174,7 @@ clean:
 help:
 	@echo 'make                 the program: ./vmdbg'
 	@echo 'make demo            records and replays a small kernel that crashes'
-	@echo 'make check           all tests; closes with "N passed, N failed, N skipped"'
+	@echo 'make check           all tests, check-vtx too where Bochs can be had; closes with "N passed, N failed, N skipped"'
 	@echo 'make check-quick     unit tests only'
 	@echo 'make check-asan      all tests under AddressSanitizer; check-ubsan: UndefinedBehaviorSanitizer'
 	@echo 'make check-tools     layout, documents and formatting only; check-guests: the test kernels only'
