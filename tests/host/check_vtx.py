@@ -15,6 +15,8 @@ import time
 BUILD = os.environ.get("BUILD", "build")
 HOSTDIR = os.path.abspath(os.environ.get("HOSTDIR", os.path.join(BUILD, "host")))
 VMDBG = os.path.abspath(os.environ.get("VMDBG", "./vmdbg"))
+# Another Bochs than the one installed: BOCHS is its command, or a script that sets LTDL_LIBRARY_PATH and BXSHARE and runs it.
+BOCHS = os.environ.get("BOCHS", "bochs")
 HERE = os.path.dirname(os.path.abspath(__file__))
 MEMORY = 512
 # A tick of Bochs' TSC is an instruction, of which "ips" says how many make a second: not what its CPUID says.
@@ -25,10 +27,10 @@ CMDLINE = ("quiet cryptomgr.notests random.trust_cpu=on no_timer_check tsc=relia
 # than soft. Its traces replay, since there they are gone by the next digest.
 SAFE = ["plain64", "hello32", "hello64", "pm32", "paging64", "cpu64", "fpu64"]
 BOCHSRC = """\
-cpu: model=corei7_skylake_x, count=1, ips=100000000, reset_on_triple_fault=0
+cpu: model=corei7_skylake_x, count={cpus}, ips=100000000, reset_on_triple_fault=0
 memory: guest={memory}, host={memory}
-romimage: file=/usr/share/bochs/BIOS-bochs-latest
-vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
+romimage: file=$BXSHARE/BIOS-bochs-latest
+vgaromimage: file=$BXSHARE/VGABIOS-lgpl-latest
 ata0: enabled=1
 ata0-master: type=disk, path={disk}, mode=flat
 boot: disk
@@ -62,13 +64,14 @@ def kernel_version(path):
 
 
 def kernel():
-    """Debian's cloud kernel, of the version that the module was built for. One fetched long ago is fetched anew."""
+    """Debian's cloud kernel, of the version that the module was built for. One fetched long ago is fetched anew, and so is
+    one without its KVM modules."""
     folder = os.path.join(BUILD, "debian")
     path = os.path.join(folder, "vmlinuz")
     with open(os.path.join(HOSTDIR, "vmdbg.ko"), "rb") as f:
         magic = re.search(rb"vermagic=(\S*)", f.read())
     wanted = magic[1].decode() if magic else "nothing"
-    if os.path.exists(path) and kernel_version(path) != wanted:
+    if os.path.exists(path) and (kernel_version(path) != wanted or not os.path.exists(os.path.join(folder, "kvm", "kvm.ko"))):
         os.unlink(path)
     got = subprocess.run(["sh", "tests/replay/debian-kernel.sh", folder], stdout=subprocess.PIPE, text=True)
     if got.returncode:
@@ -170,9 +173,10 @@ e9 quit
 class Bochs:
     """One boot. Lines of the guest's port E9 go to @line as they come."""
 
-    def __init__(self, name, cmdline=CMDLINE):
+    def __init__(self, name, cpus=1, cmdline=CMDLINE):
         self.folder = os.path.join(HOSTDIR, name)
         os.makedirs(self.folder, exist_ok=True)
+        self.cpus = cpus
         self.cmdline = cmdline
         self.done = False
         self.files = {}
@@ -188,8 +192,9 @@ class Bochs:
         for lock in glob.glob(disk + "*.lock"):
             os.unlink(lock)
         with open(self.path("bochsrc"), "w", encoding="utf-8") as f:
-            f.write(BOCHSRC.format(memory=MEMORY, disk=disk, serial=self.path("serial.txt"), log=self.path("bochs.log")))
-        child = subprocess.Popen(["timeout", "-s", "KILL", str(seconds), "bochs", "-q", "-f", self.path("bochsrc")],
+            f.write(BOCHSRC.format(memory=MEMORY, disk=disk, serial=self.path("serial.txt"), log=self.path("bochs.log"),
+                                   cpus=self.cpus))
+        child = subprocess.Popen(["timeout", "-s", "KILL", str(seconds), BOCHS, "-q", "-f", self.path("bochsrc")],
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         child.stdin.write(b"c\n")
         child.stdin.close()
@@ -268,7 +273,7 @@ class Results:
         return 1 if self.failed or not self.passed else 0
 
 
-def base_root(name, programs=("abi", "lockstep", "fuzz", "bench")):
+def base_root(name, programs=("abi", "lockstep", "fuzz", "bench", "beside")):
     root = Root(os.path.join(HOSTDIR, name))
     busybox = shutil.which("busybox")
     if not busybox:
@@ -279,6 +284,9 @@ def base_root(name, programs=("abi", "lockstep", "fuzz", "bench")):
     root.program(VMDBG, "bin/vmdbg")
     for program in programs:
         root.program(os.path.join(HOSTDIR, "bin", program), "bin/" + program)
+    kernel()
+    for path in glob.glob(os.path.join(BUILD, "debian", "kvm", "*.ko")):
+        root.put(path, os.path.basename(path), strip=True)
     for path in glob.glob(os.path.join(BUILD, "guest", "*.elf")) + glob.glob(os.path.join(HOSTDIR, "guest", "*.elf")):
         root.put(path, "guest/" + os.path.basename(path)[:-4], strip=True)
     return root
@@ -381,6 +389,9 @@ def batch(gdb):
         tests.append(GDB_BATCH.replace("\n", "; ").replace("&;", "&"))
     tests.append("t 60 fuzz fuzz 3000")
     tests.append("t 30 bench bench")
+    tests.append("{ insmod /irqbypass.ko && insmod /kvm.ko && insmod /kvm-intel.ko; } 2>/tmp/out || say 'not ok KVM loads'")
+    tests.append("t 60 beside beside")
+    tests.append("{ rmmod kvm_intel && rmmod kvm && rmmod irqbypass; } 2>/tmp/out || say 'not ok KVM unloads'")
     tests.append("rmmod vmdbg && say 'ok vmdbg.ko unloads' || say 'not ok vmdbg.ko unloads'")
     return "\n".join(tests)
 

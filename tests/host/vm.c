@@ -45,10 +45,9 @@ static void real_mode(struct vmdbg_regs *r)
 }
 
 /* Identity mapping of 4 MiB, writable and for the user too. */
-static void long_mode(struct vm *vm)
+static void long_mode(u8 *ram, struct vmdbg_regs *r)
 {
-	struct vmdbg_regs *r = vm->regs;
-	u64 *t = (u64 *)(vm->ram + VM_TABLES);
+	u64 *t = (u64 *)(ram + VM_TABLES);
 
 	t[0] = (VM_TABLES + 0x1000) | 7;
 	t[512] = (VM_TABLES + 0x2000) | 7;
@@ -63,7 +62,7 @@ static void long_mode(struct vm *vm)
 	r->cr3 = VM_TABLES;
 	r->cr4 = 0x620; /* PAE, OSFXSR, OSXMMEXCPT */
 	r->efer = 0x501;
-	u64 *gdt = (u64 *)(vm->ram + VM_GDT);
+	u64 *gdt = (u64 *)(ram + VM_GDT);
 	gdt[1] = 0x00af9b000000ffff;
 	gdt[2] = 0x00cf93000000ffff;
 	r->gdtr = (struct vmdbg_table){.base = VM_GDT, .limit = 0xff};
@@ -77,6 +76,25 @@ void vm_gate(struct vm *vm, unsigned vector, u64 handler)
 
 	gate[0] = (handler & 0xffff) | 8 << 16 | 0x8e00ull << 32 | (handler & 0xffff0000) << 32;
 	gate[1] = handler >> 32;
+}
+
+void vm_prepare(u8 *ram, struct vmdbg_regs *r, enum vm_mode mode, const u8 *code, const u8 *end)
+{
+	r->rip = VM_CODE;
+	r->rflags = 2;
+	r->xcr0 = 1;
+	r->dr7 = 0x400;
+	r->pat = 0x0007040600070406;
+	r->fxsave[0] = 0x7f;
+	r->fxsave[1] = 3;
+	store32(r->fxsave + 24, 0x1f80);
+	r->seg[6] = (struct vmdbg_segment){.limit = 0xffff, .ar = 0x82};
+	r->seg[7] = (struct vmdbg_segment){.base = VM_TSS, .limit = 0xffff, .ar = 0x8b};
+	if (mode == VM_REAL)
+		real_mode(r);
+	else
+		long_mode(ram, r);
+	memcpy(ram + VM_CODE, code, (size_t)(end - code));
 }
 
 void vm_open(struct vm *vm, enum vm_mode mode, const u8 *code, const u8 *end)
@@ -100,21 +118,7 @@ void vm_open(struct vm *vm, enum vm_mode mode, const u8 *code, const u8 *end)
 	vm->regs = &vm->run->regs;
 	vm->bounce = (u8 *)vm->run + (VMDBG_PAGE_BOUNCE << 12);
 	vm->stats = (void *)((u8 *)vm->run + (VMDBG_PAGE_STATS << 12));
-	vm->regs->rip = VM_CODE;
-	vm->regs->rflags = 2;
-	vm->regs->xcr0 = 1;
-	vm->regs->dr7 = 0x400;
-	vm->regs->pat = 0x0007040600070406;
-	vm->regs->fxsave[0] = 0x7f;
-	vm->regs->fxsave[1] = 3;
-	store32(vm->regs->fxsave + 24, 0x1f80);
-	vm->regs->seg[6] = (struct vmdbg_segment){.limit = 0xffff, .ar = 0x82};
-	vm->regs->seg[7] = (struct vmdbg_segment){.base = VM_TSS, .limit = 0xffff, .ar = 0x8b};
-	if (mode == VM_REAL)
-		real_mode(vm->regs);
-	else
-		long_mode(vm);
-	memcpy(vm->ram + VM_CODE, code, (size_t)(end - code));
+	vm_prepare(vm->ram, vm->regs, mode, code, end);
 }
 
 void vm_close(struct vm *vm)
@@ -159,6 +163,7 @@ void vm_skip(struct vm *vm)
 {
 	vm->regs->rip += vm->run->insn_len;
 	vm->run->insns++;
+	vm->regs->interruptibility &= ~3u; /* STI, MOV SS */
 }
 
 int vm_access(struct vm *vm, u64 gpa, u64 pages, u32 allowed, const void *twin)

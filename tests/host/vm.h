@@ -38,6 +38,8 @@ enum vm_mode { VM_REAL, VM_LONG };
 /* Exits the process with a line when the machine can't be made: everything rests on it. */
 void vm_open(struct vm *vm, enum vm_mode mode, const u8 *code, const u8 *end);
 void vm_close(struct vm *vm);
+/* The state that vm_open() begins with: into registers that are zero, and memory. */
+void vm_prepare(u8 *ram, struct vmdbg_regs *r, enum vm_mode mode, const u8 *code, const u8 *end);
 /* errno of the ioctl, negative, or the exit. */
 int vm_run(struct vm *vm, u32 flags);
 /* The same, but comes back when the module wants to look around too. */

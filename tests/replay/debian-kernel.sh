@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # debian-kernel.sh FOLDER: Debian's cloud kernel, downloaded through apt-get and unpacked, not installed, as
-# FOLDER/vmlinuz, and an initramfs around busybox as FOLDER/initrd.gz. What is there already stays. Exit status 0; or
-# 77, with the reason on stdout, when the kernel cannot be had here.
+# FOLDER/vmlinuz, with its KVM modules in FOLDER/kvm, and an initramfs around busybox as FOLDER/initrd.gz. What is there
+# already stays. Exit status 0; or 77, with the reason on stdout, when the kernel cannot be had here.
 set -eu
 dir=$1
 mkdir -p "$dir"
@@ -32,6 +32,8 @@ if [ ! -s "$dir/vmlinuz" ]; then
 	fetch || { apt-get -q update >/dev/null 2>&1 || sudo -n apt-get -q update >/dev/null 2>&1 || true; fetch; } ||
 		give_up "apt-get download $name: $(tail -n 1 "$dir/download/apt.log")"
 	dpkg -x "$dir"/download/*.deb "$dir/unpacked"
+	mkdir -p "$dir/kvm"
+	find "$dir/unpacked" \( -name kvm.ko -o -name kvm-intel.ko -o -name irqbypass.ko \) -exec cp {} "$dir/kvm" \;
 	cp "$dir"/unpacked/boot/vmlinuz-* "$dir/vmlinuz.new"
 	rm -rf "$dir/unpacked" "$dir/download"
 	mv "$dir/vmlinuz.new" "$dir/vmlinuz"
