@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 BUILD = os.environ.get("BUILD", "build")
@@ -23,6 +24,10 @@ MEMORY = 512
 # Bochs 2.7 tells sizes for XSAVES and XSAVEC that Linux takes for broken, and would then do without XSAVE.
 CMDLINE = ("quiet cryptomgr.notests random.trust_cpu=on no_timer_check tsc=reliable nokaslr mitigations=off "
            "clearcpuid=321,323 tsc_early_khz=100000 panic=-1 slub_debug=FZP,kmalloc-*")
+# What else Debian's kernel has for finding faults, and makes a panic of whatever it complains about; on the serial console,
+# where it outlives the machine. It is built without KASAN, KFENCE, lockdep, page poisoning and DEBUG_VM.
+DEBUG = (" console=ttyS0 init_on_alloc=1 init_on_free=1 slub_debug=FZPU,kmalloc-* oops=panic panic_on_warn=1 softlockup_panic=1 "
+         "sysctl.kernel.hung_task_timeout_secs=20 sysctl.kernel.hung_task_panic=1")
 # int64 isn't among them: it keeps flags that the manual leaves undefined (OF after a shift by several), and Bochs has others
 # than soft. Its traces replay, since there they are gone by the next digest.
 SAFE = ["plain64", "hello32", "hello64", "pm32", "paging64", "cpu64", "fpu64"]
@@ -166,8 +171,12 @@ dmesg | grep -E 'BUG|Oops|WARNING|general protection|unable to handle|vmdbg: CPU
 if [ -s /tmp/bad ]; then dmesg | tail -n 60 | sed 's/^/# /' | e9; say "not ok the kernel's log is clean"
 else say "ok the kernel's log is clean"; fi
 say "@done"
-e9 quit
+@END@
 """
+
+
+def init(tests, end="e9 quit"):
+    return INIT.replace("@TESTS@", tests).replace("@END@", end)
 
 
 class Bochs:
@@ -396,6 +405,48 @@ def batch(gdb):
     return "\n".join(tests)
 
 
+# Sleep comes first: later, when more than 2^31 ticks have gone, Bochs 2.7 doesn't wake up.
+SMP_BATCH = """\
+insmod /vmdbg.ko 2>/tmp/out && say 'ok two CPUs: vmdbg.ko loads' || say 'not ok two CPUs: vmdbg.ko loads'
+t 60 sleep smp --sleep
+t 100 smp smp
+cpu1=/sys/devices/system/cpu/cpu1/online
+echo 0 >$cpu1; rmmod vmdbg && insmod /vmdbg.ko && echo 1 >$cpu1 && say 'ok loaded with a CPU away, which comes then' || say 'not ok loading with a CPU away'
+t 30 abi sh -c 'abi | grep -v ^ok; taskset 2 abi | grep -c ^ok >/tmp/n; [ $(cat /tmp/n) -gt 100 ] && echo "ok the module alone, $(cat /tmp/n) cases on that CPU"'
+(while [ ! -e /tmp/stop ]; do echo 0 >$cpu1; sleep 0.2; echo 1 >$cpu1; sleep 0.2; done) & toggle=$!
+timeout -s KILL 100 fuzz 1500 11 >/tmp/f1 & first=$!
+timeout -s KILL 100 fuzz 1500 12 >/tmp/f2; second=$?
+wait $first; first=$?
+touch /tmp/stop; wait $toggle; echo 1 >$cpu1
+[ $first$second = 00 ] && say 'ok two fuzzers at once, 1500 ioctls each, while a CPU comes and goes' || say "not ok two fuzzers at once: $first $second"
+"""
+
+
+class Smp(threading.Thread):
+    """The boot with two CPUs, beside the other. Its last test is a restart, after which Bochs ends."""
+
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+        self.root = base_root("root-smp", ("abi", "fuzz", "smp"))
+        self.root.write("init", init(SMP_BATCH, "smp --restart"))
+        self.bochs = Bochs("run-smp", cpus=2, cmdline=CMDLINE + DEBUG)
+
+    def run(self):
+        self.bochs.boot(self.root, 300, self.lines.append)
+
+    def tell(self, results):
+        self.join()
+        for text in self.lines:
+            results.line(text)
+        with open(self.bochs.path("serial.txt"), encoding="utf-8", errors="replace") as f:
+            log = f.read()
+        end = "\n".join(log.splitlines()[-40:])
+        results.case(self.bochs.done, "the batch on two CPUs ran to its end", end)
+        results.case("Restarting system" in log and not re.search("Oops|BUG:|WARNING|invalid opcode|Kernel panic", log),
+                     "the host restarts with two vCPUs that run", end)
+
+
 def check(only):
     begin = time.monotonic()
     results = Results()
@@ -409,12 +460,17 @@ def check(only):
         run("objcopy", "--strip-debug", guest_path("mix64"), os.path.join(HOSTDIR, "mix64-names.elf"))
         root.put(os.path.join(HOSTDIR, "mix64-names.elf"), "mix64.elf")
         root.put(os.path.join(HERE, "watch.gdb"), "watch.gdb")
+    smp = Smp() if not only or "smp" in only else None
+    if smp:
+        smp.start()
     lines = [text for text in batch(gdb).splitlines() if "insmod" in text or re.search(only, text)]
-    root.write("init", INIT.replace("@TESTS@", "\n".join(lines)))
+    root.write("init", init("\n".join(lines)))
     bochs = Bochs("run")
     bochs.boot(root, 600, results.line)
     if any("gdb" in text for text in lines) or not only:
         compare_gdb(results, gdb, bochs)
+    if smp:
+        smp.tell(results)
     results.case(bochs.done, "the batch ran to its end", f"see {bochs.path('out.txt')} and {bochs.path('bochs.log')}")
     for name in TRACED:
         path = bochs.files.get(name + ".vmt")
@@ -435,7 +491,7 @@ def linux():
     results = Results()
     root = base_root("root-linux", ("lockstep",))
     root.put(kernel(), "guest/vmlinuz")
-    root.write("init", INIT.replace("@TESTS@", """\
+    root.write("init", init("""\
 insmod /vmdbg.ko
 timeout -s INT 1500 vmdbg record --engine vtx --memory 96M --serial file:/tmp/linux.txt -o /tmp/linux.vmt \\
 	--until pattern:'Linux version' --append 'console=ttyS0 earlyprintk=serial,ttyS0,115200' /guest/vmlinuz >/tmp/out 2>&1 </dev/null

@@ -61,7 +61,7 @@ def main():
 insmod /{name}.ko
 timeout -s KILL 30 abi 2>&1 </dev/null | grep '^not ok' | e9
 rmmod vmdbg""")
-    root.write("init", host.INIT.replace("@TESTS@", "\n".join(tests)))
+    root.write("init", host.init("\n".join(tests)))
     bochs = host.Bochs("run-mutants")
     found, current = {}, [None]
 

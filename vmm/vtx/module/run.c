@@ -192,7 +192,7 @@ static enum after slice_loop(struct vcpu *v)
 		after = enter(v);
 		if (v->last_reason == REASON_EXTERNAL || ++n % LOOK_EVERY == 0) {
 			let_host_in(v);
-			if (need_resched() || signal_pending(current))
+			if (!vmx_here() || need_resched() || signal_pending(current))
 				break;
 		}
 	}
@@ -219,6 +219,7 @@ static enum after slice(struct vcpu *v, int *error)
 {
 	struct desc_ptr gdt, idt;
 	enum after after;
+	bool here;
 
 	kernel_fpu_begin();
 	local_irq_disable();
@@ -243,9 +244,17 @@ static enum after slice(struct vcpu *v, int *error)
 	load_rest(v);
 	step_begin(v);
 	after = slice_loop(v);
-	vmcs_store_guest(v);
+	here = vmx_here();
+	if (here)
+		vmcs_store_guest(v);
 	store_rest(v);
-	vmcs_clear(v);
+	if (here) {
+		vmcs_clear(v);
+	} else {
+		/* The host restarts and has ended root mode while interrupts were let in. */
+		*error = -EIO;
+		after = LEAVE;
+	}
 	/* A VM exit leaves the limits at their largest (28.5.2). */
 	native_load_gdt(&gdt);
 	native_load_idt(&idt);

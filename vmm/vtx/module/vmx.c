@@ -30,6 +30,7 @@ static DEFINE_MUTEX(vmx_lock);
 static unsigned int users; /* under vmx_lock; hotplug callbacks read it under cpus_read_lock */
 static DEFINE_PER_CPU(bool, vmx_on);
 static DEFINE_PER_CPU(void *, vmxon_region);
+static bool restarting; /* under vmx_lock */
 static int hotplug_state;
 
 static bool vmx_held_by_other(void)
@@ -152,7 +153,9 @@ int vmx_get(void)
 
 	mutex_lock(&vmx_lock);
 	cpus_read_lock();
-	if (!users) {
+	if (restarting) {
+		ret = -ESHUTDOWN;
+	} else if (!users) {
 		vmx_caps_read(&vmx_caps);
 		ret = vmx_caps.status == VMDBG_OK ? 0 : vmx_caps.status == VMDBG_BUSY ? -EBUSY : -EOPNOTSUPP;
 		if (!ret) {
@@ -225,10 +228,13 @@ static struct syscore_ops vmx_syscore = {
     .resume = vmx_resume,
 };
 
-/* In root mode INIT is blocked: a reboot would hang. */
+/* In root mode INIT is blocked: a reboot would hang. A vCPU that runs meanwhile finds itself without (run.c). */
 static int vmx_reboot(struct notifier_block *nb, unsigned long action, void *data)
 {
+	mutex_lock(&vmx_lock);
+	restarting = true;
 	on_each_cpu(off_ipi, NULL, 1);
+	mutex_unlock(&vmx_lock);
 	return NOTIFY_OK;
 }
 
