@@ -427,6 +427,8 @@ static int record(struct recording *r, enum options_command which)
 		return status;
 	}
 	status = guest_status(&r->guest);
+	if (r->m->fault.text[0])
+		complain("%s", r->m->fault.text);
 	if (!r->o.quiet)
 		print_summary(r);
 	if (r->o.json && print_json(r, status))

@@ -90,6 +90,11 @@ static int judge(struct replay *r)
 {
 	const struct condition *c;
 
+	/* Whatever differs then, it isn't the guest's run. */
+	if (r->p.m->fault.text[0]) {
+		snprintf(r->text, sizeof(r->text), "%s: %s", r->o.file, r->p.m->fault.text);
+		return STATUS_FAULT;
+	}
 	switch (r->result) {
 	case REPLAY_DIVERGED:
 		make_report(r);
@@ -227,6 +232,8 @@ static int debug(struct replay *r)
 	if (!rc)
 		rc = debug_serve(tl, &r->o, false, &r->err);
 	timeline_free(tl);
+	if (r->p.m->fault.text[0])
+		complain("%s", r->p.m->fault.text);
 	if (guest_finish(&r->guest, &console) && !rc) {
 		r->err = console;
 		rc = -EIO;

@@ -96,6 +96,7 @@ struct machine {
 	u64 tsc_offset[MACHINE_MAX_VCPUS]; /* [S] guest TSC - clock; also what IA32_TSC_ADJUST reads as */
 	enum machine_end end;
 	u32 end_code;
+	struct error fault; /* [H] with END_ERROR: what the engine has to say of it, or nothing */
 	struct machine_progress progress;
 	volatile bool interrupted; /* [H] machine_interrupt() was called */
 	u64 live_start, live_next; /* [H] nondet_live: host ns at guest time 0; next position to sample at */

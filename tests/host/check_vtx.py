@@ -166,6 +166,17 @@ replay() {
 	status=$?
 	[ $status = 0 ] && say "ok replay $1 on vtx" || { sed 's/^/# /' /tmp/out | e9; say "not ok replay $1 on vtx: exit status $status"; }
 }
+# fails NAME COMMAND...: without the right to lock memory, which the module needs; the user is told.
+fails() {
+	name=$1
+	shift
+	mkdir -p /etc
+	echo 'nobody:x:65534:65534::/:/bin/sh' >/etc/passwd
+	(ulimit -l 8; su nobody -s /bin/sh -c "PATH=/bin LD_LIBRARY_PATH=/lib64 $*" >/tmp/out 2>&1 </dev/null)
+	status=$?
+	[ $status = 70 ] && grep -q 'vmdbg.ko cannot run the vCPU: .*RLIMIT_MEMLOCK' /tmp/out && say "ok $name says why the engine failed" ||
+		{ sed 's/^/# /' /tmp/out | e9; say "not ok $name says why the engine failed: exit status $status"; }
+}
 @TESTS@
 dmesg | grep -E 'BUG|Oops|WARNING|general protection|unable to handle|vmdbg: CPU|INFO: task|Redzone|Poison' >/tmp/bad
 if [ -s /tmp/bad ]; then dmesg | tail -n 60 | sed 's/^/# /' | e9; say "not ok the kernel's log is clean"
@@ -396,6 +407,8 @@ def batch(gdb):
     tests.append("replay mix64-of-vtx /tmp/mix64.vmt")
     if gdb:
         tests.append(GDB_BATCH.replace("\n", "; ").replace("&;", "&"))
+    tests.append("chmod 666 /dev/vmdbg; fails record vmdbg record --engine vtx --serial null -o /tmp/fails.vmt /guest/mix64")
+    tests.append("fails replay vmdbg replay --engine vtx --serial null /trace/mix64.vmt")
     tests.append("t 60 fuzz fuzz 3000")
     tests.append("t 30 bench bench")
     tests.append("{ insmod /irqbypass.ko && insmod /kvm.ko && insmod /kvm-intel.ko; } 2>/tmp/out || say 'not ok KVM loads'")

@@ -39,15 +39,16 @@ enum hw_reason {
 
 void vtx_break(struct vtx_cpu *cpu, const char *fmt, ...)
 {
+	struct machine *m = cpu->vcpu.machine;
 	va_list ap;
 
 	if (cpu->stuck)
 		return;
 	cpu->stuck = true;
 	va_start(ap, fmt);
-	vsnprintf(cpu->broken.text, sizeof(cpu->broken.text), fmt, ap);
+	vsnprintf(m->fault.text, sizeof(m->fault.text), fmt, ap);
 	va_end(ap);
-	machine_set_end(cpu->vcpu.machine, END_ERROR, 0);
+	machine_set_end(m, END_ERROR, 0);
 }
 
 void vtx_cpuid_table(struct vtx_cpu *cpu)
@@ -117,7 +118,8 @@ int vtx_enter(struct vtx_cpu *cpu, u32 flags, u64 until)
 	run->nr_dirty = run->nr_tsc = 0;
 	vtx_regs_out(&run->regs, &cpu->vcpu.regs);
 	if (ioctl(cpu->fd, VMDBG_IOC_RUN, &arg)) {
-		vtx_break(cpu, "vmdbg.ko cannot run the vCPU: %s", strerror(errno));
+		vtx_break(cpu, "vmdbg.ko cannot run the vCPU: %s%s", strerror(errno),
+			  errno == ENOMEM ? " (the guest's memory counts against RLIMIT_MEMLOCK: ulimit -l)" : "");
 		return -1;
 	}
 	note_written(cpu);

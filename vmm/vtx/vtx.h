@@ -47,8 +47,7 @@ struct vtx_cpu {
 		u16 opcode, fop;
 		u64 fdp;
 	} x87;
-	bool stuck; /* the module failed: the machine is over */
-	struct error broken;
+	bool stuck; /* the module failed: the machine is over, and machine->fault says why */
 	struct vtx_watch *watch; /* watch.c */
 	struct vmdbg_cpuid_entry cpuid[VMDBG_MAX_CPUID];
 	unsigned nr_cpuid;
@@ -70,9 +69,9 @@ int vtx_enter(struct vtx_cpu *cpu, u32 flags, u64 until);
 /* The instruction at RIP, of @len bytes, is done: counts it. vtx_retired(): RIP stands where it should already. */
 void vtx_retire(struct vtx_cpu *cpu, unsigned len);
 void vtx_retired(struct vtx_cpu *cpu);
-/* Something happened that cannot be: the machine ends with END_ERROR. */
 /* Gives the module cpu->cpuid. */
 void vtx_cpuid_table(struct vtx_cpu *cpu);
+/* Something happened that cannot be: the machine ends with END_ERROR, its fault is the sentence. */
 void vtx_break(struct vtx_cpu *cpu, const char *fmt, ...) PRINTF(2, 3);
 
 /* --- access.c: guest memory as an instruction sees it. 0, or -1 with cpu->fault. --- */

@@ -176,6 +176,33 @@ static struct vcpu *vcpu_get(struct machine *m, u32 id)
 	return id < VMDBG_MAX_VCPUS ? smp_load_acquire(&m->vcpu[id]) : NULL;
 }
 
+/* The table of an ioctl: a copy of @count entries of @size bytes, never NULL. */
+static void *fetch_table(u64 from, u32 count, size_t size)
+{
+	void *table = kvmalloc_array(count + 1, size, GFP_KERNEL_ACCOUNT);
+
+	if (!table)
+		return ERR_PTR(-ENOMEM);
+	if (!copy_from_user(table, u64_to_user_ptr(from), count * size))
+		return table;
+	kvfree(table);
+	return ERR_PTR(-EFAULT);
+}
+
+/* Puts @table into the vCPU in place of the one in @slot, if @ret says that it is good; frees the other. */
+static int give_table(struct vcpu *v, void **slot, unsigned int *nr, void *table, u32 count, int ret)
+{
+	if (!ret && mutex_lock_killable(&v->lock))
+		ret = -EINTR;
+	if (!ret) {
+		swap(*slot, table);
+		*nr = count;
+		mutex_unlock(&v->lock);
+	}
+	kvfree(table);
+	return ret;
+}
+
 static long do_cpuid(struct machine *m, const void __user *arg)
 {
 	struct vmdbg_cpuid_entry *table;
@@ -189,27 +216,13 @@ static long do_cpuid(struct machine *m, const void __user *arg)
 	v = vcpu_get(m, cpuid.vcpu);
 	if (!v || cpuid.reserved || cpuid.count > VMDBG_MAX_CPUID)
 		return -EINVAL;
-	table = kvmalloc_array(cpuid.count + 1, sizeof(*table), GFP_KERNEL_ACCOUNT);
-	if (!table)
-		return -ENOMEM;
-	if (copy_from_user(table, u64_to_user_ptr(cpuid.entries), cpuid.count * sizeof(*table))) {
-		kvfree(table);
-		return -EFAULT;
-	}
+	table = fetch_table(cpuid.entries, cpuid.count, sizeof(*table));
+	if (IS_ERR(table))
+		return PTR_ERR(table);
 	for (n = 0; n < cpuid.count; n++)
 		if (table[n].reserved || table[n].any_subleaf > 1)
 			ret = -EINVAL;
-	if (!ret && mutex_lock_killable(&v->lock))
-		ret = -EINTR;
-	if (ret) {
-		kvfree(table);
-		return ret;
-	}
-	swap(v->cpuid, table);
-	v->nr_cpuid = cpuid.count;
-	mutex_unlock(&v->lock);
-	kvfree(table);
-	return 0;
+	return give_table(v, (void **)&v->cpuid, &v->nr_cpuid, table, cpuid.count, ret);
 }
 
 static long do_breaks(struct machine *m, const void __user *arg)
@@ -225,25 +238,13 @@ static long do_breaks(struct machine *m, const void __user *arg)
 	v = vcpu_get(m, breaks.vcpu);
 	if (!v || breaks.reserved || breaks.count > VMDBG_MAX_BREAKS)
 		return -EINVAL;
-	table = kvmalloc_array(breaks.count + 1, sizeof(*table), GFP_KERNEL_ACCOUNT);
-	if (!table)
-		return -ENOMEM;
-	if (copy_from_user(table, u64_to_user_ptr(breaks.entries), breaks.count * sizeof(*table)))
-		ret = -EFAULT;
-	for (n = 1; !ret && n < breaks.count; n++)
+	table = fetch_table(breaks.entries, breaks.count, sizeof(*table));
+	if (IS_ERR(table))
+		return PTR_ERR(table);
+	for (n = 1; n < breaks.count; n++)
 		if (table[n - 1] > table[n])
 			ret = -EINVAL;
-	if (!ret && mutex_lock_killable(&v->lock))
-		ret = -EINTR;
-	if (ret) {
-		kvfree(table);
-		return ret;
-	}
-	swap(v->breaks, table);
-	v->nr_breaks = breaks.count;
-	mutex_unlock(&v->lock);
-	kvfree(table);
-	return 0;
+	return give_table(v, (void **)&v->breaks, &v->nr_breaks, table, breaks.count, ret);
 }
 
 static int make_twin(struct limit *limit, u64 from)
