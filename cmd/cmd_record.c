@@ -40,6 +40,49 @@ struct recording {
 	struct error err;
 };
 
+/* What needs instructions to be counted, or NULL. */
+static const char *needs_counts(const struct options *o)
+{
+	if (o->ring)
+		return "--ring";
+	if (o->checkpoint_every)
+		return "--checkpoint-every";
+	for (unsigned i = 0; i < o->nr_until; i++)
+		if (o->until[i].kind == CONDITION_INSNS)
+			return "--until insns:";
+	return NULL;
+}
+
+/* Whether the guest runs freely, and by which clock. */
+static int choose_positions(struct recording *r)
+{
+	const struct options *o = &r->o;
+	struct machine_config *config = &r->session.config;
+	const struct engine_ops *engine = config->engine;
+	const bool asked = o->positions == POSITIONS_LANDMARK, virtual = o->have_clock && o->clock == CLOCK_VIRTUAL;
+	const char *why = needs_counts(o);
+
+	config->clock = o->clock;
+	if (o->positions == POSITIONS_COUNTED || (!asked && (!engine->prefers_free || virtual || why || o->gdb)))
+		return 0;
+	if (!engine->free_running)
+		return error_set(&r->err, -EINVAL, "--positions landmark: the engine %s can't let a guest run freely",
+				 engine->name);
+	if (why)
+		return error_set(&r->err, -EINVAL,
+				 "%s needs instructions to be counted: it doesn't go with --positions landmark", why);
+	if (asked && (virtual || !o->have_clock))
+		return error_set(&r->err, -EINVAL, "--positions landmark needs --clock host");
+	if (o->gdb) {
+		if (!o->quiet)
+			complain("GDB needs instructions to be counted: --positions counted is used");
+		return 0;
+	}
+	config->clock = CLOCK_HOST;
+	config->free = true;
+	return 0;
+}
+
 static int make_session(struct recording *r)
 {
 	const struct options *o = &r->o;
@@ -51,10 +94,12 @@ static int make_session(struct recording *r)
 	if (o->memory)
 		s->config.ram = o->memory;
 	s->config.vcpus = o->smp;
-	s->config.clock = o->clock;
+	rc = choose_positions(r);
+	if (rc)
+		return rc;
 	if (o->have_date)
 		s->config.wall_start = o->date;
-	else if (o->clock == CLOCK_HOST)
+	else if (s->config.clock == CLOCK_HOST)
 		s->config.wall_start = time(NULL);
 	s->boot.inguest = o->inguest;
 	if (o->flat) {

@@ -84,12 +84,24 @@ static int set_disk(struct options *o, const char *arg, struct error *err)
 
 static int set_clock(struct options *o, const char *arg, struct error *err)
 {
+	o->have_clock = true;
 	if (!strcmp(arg, "virtual"))
 		o->clock = CLOCK_VIRTUAL;
 	else if (!strcmp(arg, "host"))
 		o->clock = CLOCK_HOST;
 	else
 		return error_set(err, -EINVAL, "--clock takes virtual or host, not '%s'", arg);
+	return 0;
+}
+
+static int set_positions(struct options *o, const char *arg, struct error *err)
+{
+	if (!strcmp(arg, "counted"))
+		o->positions = POSITIONS_COUNTED;
+	else if (!strcmp(arg, "landmark"))
+		o->positions = POSITIONS_LANDMARK;
+	else
+		return error_set(err, -EINVAL, "--positions takes counted or landmark, not '%s'", arg);
 	return 0;
 }
 
@@ -279,6 +291,8 @@ static const struct option_row rows[] = {
     {"flat", 0, RUNS, "ADDRESS", "KERNEL is a flat binary: load and enter it there in 64-bit mode", set_flat},
     {"bios", 0, RUNS, NULL, "KERNEL is firmware: it ends at 1 MiB and starts at its reset vector", set_bios},
     {"clock", 0, RUNS, "HOW", "virtual: time follows from instructions (default); host: real time", set_clock},
+    {"positions", 0, RUNS, "HOW", "counted: by instructions (default); landmark: the guest runs freely (--clock host)",
+     set_positions},
     {"date", 0, RUNS, "DATE", "the guest's date at power-on, UTC: now, @SECONDS, YYYY-MM-DD[THH:MM[:SS]]", set_date},
     {"kernel", 0, REPLAYS, "FILE", "the kernel, for a trace that names it only", set_kernel},
     {"disk", 0, REPLAYS, "FILE", "the disk image, for a trace that names it only", set_disk},

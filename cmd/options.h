@@ -23,6 +23,8 @@ enum options_command {
 	OPT_INDEX = 64
 };
 
+enum positions { POSITIONS_DEFAULT, POSITIONS_COUNTED, POSITIONS_LANDMARK };
+
 enum serial_kind { SERIAL_DEFAULT, SERIAL_STDIO, SERIAL_NULL, SERIAL_FILE };
 
 struct options {
@@ -36,6 +38,8 @@ struct options {
 	const char *append;
 	const char *disk;
 	enum clock_mode clock;
+	bool have_clock; /* --clock was given */
+	enum positions positions;
 	bool have_date;
 	u64 date; /* Unix seconds */
 	enum serial_kind serial;

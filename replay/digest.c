@@ -92,3 +92,17 @@ void register_image_save(const struct machine *m, u8 *out)
 	for (unsigned i = 0; i < m->config.vcpus; i++)
 		out += state_save(x86_state_fields, &m->vcpu[i]->regs, out);
 }
+
+u64 place_digest(struct memory_digest *md, struct machine *m)
+{
+	size_t size = register_image_size(m);
+	u8 *image = malloc(size + 1);
+	u64 digest;
+
+	if (!image)
+		return 0;
+	register_image_save(m, image);
+	digest = XXH3_64bits_withSeed(image, size, memory_digest_update(md, m));
+	free(image);
+	return digest;
+}

@@ -31,6 +31,10 @@ u64 state_digest(const struct machine *m);
 size_t register_image_size(const struct machine *m);
 void register_image_save(const struct machine *m, u8 *out);
 
+/* What a place is known by when nobody counts: XXH3-64 of the register image, seed: the digest of memory. 0 when there is
+ * no memory for it. Cost: that of memory_digest_update(). */
+u64 place_digest(struct memory_digest *md, struct machine *m);
+
 /* One device write taken into the running digest. Cost: about 2 ns. */
 static inline u64 write_digest(u64 digest, unsigned vcpu, unsigned space, u64 addr, unsigned size, u64 value)
 {

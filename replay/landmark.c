@@ -2,9 +2,12 @@
 #include <xxhash.h>
 
 #include "replay/landmark.h"
-#include "vmm/engine.h"
+#include "vmm/inspect.h"
+#include "vmm/machine.h"
 
-void landmark_take(struct landmark *mark, const struct vcpu *vcpu)
+#define EXCEPTIONS 32
+
+void landmark_take(struct landmark *mark, const struct vcpu *vcpu, bool counted)
 {
 	/* RAX RCX RDX RBX RSP RBP RSI RDI R8-R15 is both enum gpr and the order of the SDM's register numbers. */
 	u64 regs[GPR_COUNT + 2];
@@ -13,10 +16,49 @@ void landmark_take(struct landmark *mark, const struct vcpu *vcpu)
 	regs[GPR_COUNT] = vcpu->regs.rip;
 	regs[GPR_COUNT + 1] = vcpu->regs.rflags;
 	*mark = (struct landmark){
-	    .insns = vcpu->insns,
-	    .branches = vcpu->branches,
+	    .insns = counted ? vcpu->insns : vcpu->machine->accesses,
+	    .branches = counted ? vcpu->branches : 0,
 	    .rip = vcpu->regs.rip,
 	    .rcx = vcpu->regs.gpr[RCX],
 	    .digest = XXH3_64bits(regs, sizeof(regs)),
 	};
+}
+
+u64 landmark_base(const struct x86_state *regs)
+{
+	return x86_64bit(regs) ? 0 : regs->seg[SEG_CS].base;
+}
+
+/* Whether RIP is where an exception would begin its handler. Hardware that delivers exceptions by itself may stop
+ * there, between two instructions that retire: a place that has no count. */
+static bool at_handler(const struct vcpu *vcpu)
+{
+	const struct x86_state *s = &vcpu->regs;
+	const bool wide = x86_long_mode(s), protected = s->cr0 & CR0_PE;
+	const size_t size = wide ? 16 : protected ? 8 : 4;
+	u8 table[EXCEPTIONS * 16];
+	size_t len = inspect_read(vcpu->mem, s, s->idtr.base, table, min64(s->idtr.limit + 1ull, EXCEPTIONS * size));
+
+	for (size_t at = 0; at + size <= len; at += size) {
+		u64 rip = load16(table + at);
+
+		if (protected)
+			rip |= (u64)load16(table + at + 6) << 16;
+		if (wide)
+			rip |= (u64)load32(table + at + 8) << 32;
+		if (rip == s->rip)
+			return true;
+	}
+	return false;
+}
+
+bool landmark_is_plain(const struct vcpu *vcpu)
+{
+	const struct x86_state *s = &vcpu->regs;
+
+	/* A halted vCPU stops by itself. */
+	if (s->activity == ACTIVITY_HLT)
+		return true;
+	return !vcpu->amid && !s->pending_db && !(s->interruptibility & (BLOCK_STI | BLOCK_MOV_SS)) &&
+	       !(s->rflags & RFLAGS_RF) && !vcpu_deliveries(vcpu) && !at_handler(vcpu);
 }

@@ -35,6 +35,12 @@
 #define SETTLE_MS    500           /* for an interrupted instruction to come to its end */
 #define LINE_BYTES   256
 
+/* A machine that runs freely, in ns of guest time. */
+#define FREE_DIGEST_EVERY 1000000000ull
+#define FREE_CHUNK_EVERY  1000000000ull
+#define FREE_INPUT_EVERY  10000000ull
+#define FREE_IDLE_FLUSH   100000000ull /* idling for so long, chunks are written before */
+
 struct console_line {
 	u64 position;
 	u8 port;
@@ -47,10 +53,15 @@ struct recorder {
 	struct trace_writer *w;
 	struct recorder_config config;
 	struct event_encoder enc;
-	bool open; /* an event chunk is begun */
+	bool free;    /* the machine runs freely, and this is no replay of it */
+	bool counted; /* positions are instructions */
+	bool open;    /* an event chunk is begun */
 	bool log_msr;
 	bool finishing;  /* idle() must not wait any more */
 	bool ended_idle; /* ... and was asked to */
+	bool ended_here; /* running freely: an end that the host chose has its landmark */
+	bool retry;      /* running freely: something is due, but the place can't be found again */
+	u64 last_place;  /* running freely: guest time of the last landmark, ns */
 	u64 writes;
 	u64 last_io; /* position of the instruction that last touched a device */
 	u64 events, console_bytes;
@@ -74,7 +85,7 @@ struct recorder {
 
 static u64 position(const struct recorder *r)
 {
-	return machine_position(r->m);
+	return r->counted ? r->m->vcpu[0]->insns : r->m->accesses;
 }
 
 static int fail(struct recorder *r, int code, const char *what)
@@ -106,7 +117,7 @@ static int flush_events(struct recorder *r)
 	event_encoder_end(&r->enc);
 	r->open = false;
 	r->events += r->enc.events;
-	if (r->enc.pokes && trace_writer_require(r->w))
+	if (r->enc.pokes && trace_writer_require(r->w, TRACE_MORE))
 		return fail(r, -EIO, trace_writer_error(r->w)->text);
 	if (disk_flush(r->config.disk))
 		return fail(r, -EIO, trace_writer_error(r->w)->text);
@@ -182,15 +193,27 @@ void recorder_console(struct recorder *r, enum console_port port, const u8 *buf,
 		flush_console(r);
 }
 
+/* As it would be if the machine counted. */
+static u64 counted_state_digest(struct machine *m)
+{
+	const bool free = m->config.free;
+	u64 digest;
+
+	m->config.free = false;
+	digest = state_digest(m);
+	m->config.free = free;
+	return digest;
+}
+
 static int take_digest(struct recorder *r, u8 flags)
 {
 	struct trace_buf buf = {0};
 	struct digest_record rec = {
 	    .position = position(r),
-	    .branches = r->m->vcpu[0]->branches,
+	    .branches = r->counted ? r->m->vcpu[0]->branches : 0,
 	    .ns = clock_now(&r->m->clock),
 	    .flags = flags,
-	    .state = state_digest(r->m),
+	    .state = r->counted ? counted_state_digest(r->m) : state_digest(r->m),
 	    .memory = memory_digest_update(&r->memory, r->m),
 	    .writes = r->writes,
 	    .image = r->image,
@@ -284,11 +307,11 @@ static u64 host_ns(const struct recorder *r)
 	return max64(monotonic_ns() - r->host_start, clock_now(&r->m->clock));
 }
 
-static void mark_take(struct event_mark *mark, const struct vcpu *vcpu)
+static void mark_take(const struct recorder *r, struct event_mark *mark, const struct vcpu *vcpu)
 {
 	struct landmark l;
 
-	landmark_take(&l, vcpu);
+	landmark_take(&l, vcpu, r->counted);
 	*mark = (struct event_mark){l.insns, l.branches, l.rip, l.rcx, l.digest};
 }
 
@@ -297,11 +320,26 @@ static void advance(struct recorder *r, u64 ns, u8 flags)
 	struct vcpu *vcpu = r->m->vcpu[0];
 	struct event_mark mark;
 
-	mark_take(&mark, vcpu);
+	mark_take(r, &mark, vcpu);
 	event_begin(r);
 	event_put_advance(&r->enc, (u8)vcpu->id, &mark, flags, ns);
 	event_done(r, vcpu);
 	clock_advance(&r->m->clock, ns);
+}
+
+/* The same for a place that must be searched for. */
+static void advance_here(struct recorder *r, u64 ns)
+{
+	struct vcpu *vcpu = r->m->vcpu[0];
+	struct event_mark mark;
+
+	mark_take(r, &mark, vcpu);
+	event_begin(r);
+	event_put_advance_at(&r->enc, (u8)vcpu->id, &mark, ns, landmark_base(&vcpu->regs),
+			     place_digest(&r->memory, r->m));
+	event_done(r, vcpu);
+	clock_advance(&r->m->clock, ns);
+	r->last_place = ns;
 }
 
 /* Reads what the host has, without waiting. A closed input is no input any more. */
@@ -331,7 +369,7 @@ static bool give_input(struct recorder *r, u8 flags)
 	room = r->input_len ? machine_input_room(r->m, r->config.input_source) : 0;
 	if (!room)
 		return false;
-	mark_take(&mark, vcpu);
+	mark_take(r, &mark, vcpu);
 	taken = machine_input(r->m, r->config.input_source, r->input, min64(room, r->input_len));
 	if (!taken)
 		return false;
@@ -382,12 +420,37 @@ static u64 record_clock_sample(void *ctx, struct vcpu *vcpu)
 	return ns;
 }
 
+static u64 record_alarm(void *ctx, struct machine *m)
+{
+	const struct recorder *r = ctx;
+	u64 next = min64(m->clock.next_deadline, r->last_place + r->config.input_every);
+
+	return r->retry || r->finishing ? 0 : r->host_start + next;
+}
+
+static bool record_clock_direct(void *ctx, u64 *base)
+{
+	const struct recorder *r = ctx;
+
+	*base = r->host_start;
+	return true;
+}
+
+static void record_clock_taken(void *ctx, struct vcpu *vcpu, u64 ns)
+{
+	struct recorder *r = ctx;
+
+	event_begin(r);
+	event_put_clock(&r->enc, (u8)vcpu->id, ns);
+	event_done(r, vcpu);
+}
+
 static void record_interrupt(void *ctx, struct vcpu *vcpu, enum irq_kind kind, u8 vector)
 {
 	struct recorder *r = ctx;
 	struct event_mark mark;
 
-	mark_take(&mark, vcpu);
+	mark_take(r, &mark, vcpu);
 	event_begin(r);
 	event_put_interrupt(&r->enc, (u8)vcpu->id, &mark, (u8)kind, vector, r->writes);
 	event_done(r, vcpu);
@@ -396,7 +459,11 @@ static void record_interrupt(void *ctx, struct vcpu *vcpu, enum irq_kind kind, u
 static u64 record_next_stop(void *ctx)
 {
 	const struct recorder *r = ctx;
-	u64 stop = min64(min64(r->next_chunk, r->next_digest), min64(r->next_checkpoint, r->next_ring));
+	u64 stop;
+
+	if (r->free)
+		return r->code ? 0 : ~0ull;
+	stop = min64(min64(r->next_chunk, r->next_digest), min64(r->next_checkpoint, r->next_ring));
 
 	if (has_input(r))
 		stop = min64(stop, r->next_input);
@@ -418,6 +485,33 @@ static void sample_host(struct recorder *r, u64 at)
 	}
 }
 
+/* Whatever happens at a place begins with the landmark by which the place is found again. */
+static void boundary_freely(struct recorder *r)
+{
+	u64 ns = host_ns(r);
+	bool due = r->finishing || ns >= r->m->clock.next_deadline || ns >= r->last_place + r->config.input_every ||
+		   ns >= r->next_digest;
+
+	r->retry = due && !landmark_is_plain(r->m->vcpu[0]);
+	if (!due || r->retry)
+		return;
+	advance_here(r, ns);
+	if (r->finishing) {
+		r->ended_here = true;
+		return;
+	}
+	if (ns >= r->next_digest) {
+		take_digest(r, 0);
+		r->next_digest = ns + r->config.digest_every;
+	}
+	if (ns >= r->next_chunk) {
+		flush_all(r);
+		r->next_chunk = ns + r->config.chunk_every;
+	}
+	if (has_input(r))
+		give_input(r, 0);
+}
+
 static int record_boundary(void *ctx, struct machine *m)
 {
 	struct recorder *r = ctx;
@@ -425,6 +519,10 @@ static int record_boundary(void *ctx, struct machine *m)
 
 	if (r->code)
 		return r->code;
+	if (r->free) {
+		boundary_freely(r);
+		return r->ended_here ? -ECANCELED : r->code;
+	}
 	if (r->checkpoints)
 		look_after_checkpoints(r, at);
 	if (r->code)
@@ -479,13 +577,17 @@ static int record_idle(void *ctx, struct machine *m, u64 deadline)
 	if (!live && (!host || deadline == CLOCK_NEVER))
 		return 1;
 	/* What is known goes out before nothing may happen for long. */
-	if (flush_all(r))
-		return r->code;
+	if (!r->free || deadline - clock_now(&m->clock) >= FREE_IDLE_FLUSH) {
+		if (flush_all(r))
+			return r->code;
+	}
 	wait_host(r, live, deadline);
 	if (give_input(r, EVENT_IDLE))
 		return r->code;
-	if (host && deadline <= host_ns(r))
+	if (host && deadline <= host_ns(r)) {
 		advance(r, host_ns(r), EVENT_IDLE);
+		r->last_place = clock_now(&m->clock);
+	}
 	return r->code;
 }
 
@@ -493,6 +595,9 @@ static const struct nondet_ops record_ops = {
     .io_read = record_io_read,
     .io_write = record_io_write,
     .clock_sample = record_clock_sample,
+    .alarm = record_alarm,
+    .clock_direct = record_clock_direct,
+    .clock_taken = record_clock_taken,
     .interrupt = record_interrupt,
     .next_stop = record_next_stop,
     .boundary = record_boundary,
@@ -523,26 +628,36 @@ static void take_origin(struct recorder *r, const struct recorder_origin *origin
 	*origin->memory = (struct memory_digest){0};
 }
 
+static void set_intervals(struct recorder *r)
+{
+	struct recorder_config *c = &r->config;
+
+	if (!c->digest_every)
+		c->digest_every = r->free ? FREE_DIGEST_EVERY : DIGEST_EVERY;
+	if (!c->chunk_every)
+		c->chunk_every = r->free ? FREE_CHUNK_EVERY : CHUNK_EVERY;
+	if (!c->input_every)
+		c->input_every = r->free ? FREE_INPUT_EVERY : INPUT_EVERY;
+}
+
 int recorder_create(struct recorder **out, struct trace_writer *w, struct machine *m,
 		    const struct recorder_config *config, struct error *err)
 {
 	struct recorder *r = calloc(1, sizeof(*r));
-	u64 at = machine_position(m);
+	u64 at;
 
 	if (!r)
 		return error_set(err, -ENOMEM, "out of memory");
 	r->m = m;
 	r->w = w;
 	r->config = *config;
-	if (!r->config.digest_every)
-		r->config.digest_every = DIGEST_EVERY;
-	if (!r->config.chunk_every)
-		r->config.chunk_every = CHUNK_EVERY;
-	if (!r->config.input_every)
-		r->config.input_every = INPUT_EVERY;
+	r->counted = !m->config.free || config->follow;
+	r->free = !r->counted;
+	set_intervals(r);
 	/* With the virtual clock they follow from position. */
 	r->log_msr = m->clock.mode == CLOCK_HOST;
 	r->last_io = ~0ull;
+	at = r->free ? clock_now(&m->clock) : position(r);
 	r->next_digest = at; /* the state that all begins with */
 	r->next_chunk = step_after(at, r->config.chunk_every);
 	r->next_input = step_after(at, r->config.input_every);
@@ -630,9 +745,20 @@ static void watchdog_stop(struct watchdog *dog)
 	pthread_join(dog->thread, NULL);
 }
 
+/* Whether the machine must go on a little to end where a replay can stop. */
+static bool must_settle(const struct recorder *r)
+{
+	const struct machine *m = r->m;
+	bool at_will = m->end == END_UNTIL || m->end == END_PANIC;
+
+	if (r->free && m->vcpu[0]->regs.activity == ACTIVITY_SHUTDOWN)
+		return false;
+	return m->end == END_USER || (at_will && (r->free || r->last_io == position(r)));
+}
+
 /* An end that the host chose must be at a place where a replay can stop: an instruction boundary at which nothing was
  * done yet. An interrupted run, and one that was ended from within a REP, may be elsewhere: they go on to the next.
- * Returns the flags of the end record. */
+ * Running freely, it must be one with a landmark. Returns the flags of the end record. */
 static u8 settle_end(struct recorder *r)
 {
 	struct machine *m = r->m;
@@ -642,17 +768,17 @@ static u8 settle_end(struct recorder *r)
 	struct watchdog dog;
 	int ret;
 
-	if (end != END_USER && !((end == END_UNTIL || end == END_PANIC) && r->last_io == at))
+	if (!must_settle(r))
 		return 0;
 	m->end = END_NONE;
 	m->interrupted = false;
 	r->finishing = true;
 	watchdog_start(&dog, m);
 	/* Without the watchdog it is better to lose the comparison than to hang. */
-	ret = dog.running ? machine_run(m, at + 1) : 0;
+	ret = dog.running ? machine_run(m, r->free ? ~0ull : at + 1) : 0;
 	watchdog_stop(&dog);
 	m->interrupted = false;
-	if (ret && !r->ended_idle)
+	if (ret && !r->ended_idle && !r->ended_here)
 		fail(r, ret, "the run could not be ended");
 	/* Once more ended from within, or by itself? */
 	if (m->end != END_NONE && m->end != END_USER && m->end != END_UNTIL && m->end != END_PANIC)
@@ -661,7 +787,7 @@ static u8 settle_end(struct recorder *r)
 	m->end_code = code;
 	if (r->ended_idle)
 		return END_IDLE;
-	return position(r) == at ? END_AMID : 0;
+	return r->free ? !r->ended_here * END_AMID : position(r) == at ? END_AMID : 0;
 }
 
 int recorder_finish(struct recorder *r, struct error *err)
@@ -670,15 +796,17 @@ int recorder_finish(struct recorder *r, struct error *err)
 	struct end_record end = {0};
 	int ret = r->code;
 
-	if (!ret) {
+	if (!ret && r->config.follow) {
+		end = *r->config.follow;
+	} else if (!ret) {
 		end.flags = settle_end(r);
 		ret = r->code;
+		end.reason = (u8)r->m->end;
+		end.code = r->m->end_code;
 	}
 	if (!ret)
 		ret = end.flags & END_AMID ? flush_all(r) : take_digest(r, DIGEST_FINAL);
-	end.reason = (u8)r->m->end;
-	end.code = r->m->end_code;
-	mark_take(&end.mark, r->m->vcpu[0]);
+	mark_take(r, &end.mark, r->m->vcpu[0]);
 	end.ns = clock_now(&r->m->clock);
 	end.writes = r->writes;
 	end.events = r->events;
@@ -693,6 +821,26 @@ int recorder_finish(struct recorder *r, struct error *err)
 	return ret;
 }
 
+void recorder_copy(struct recorder *r, const struct stream *item)
+{
+	struct vcpu *vcpu = r->m->vcpu[0];
+	const struct event *ev = &item->event;
+	const u8 idle = ev->flags & EVENT_IDLE;
+	struct event_mark mark;
+
+	if (item->item == STREAM_DIGEST && !(item->digest.flags & DIGEST_FINAL))
+		take_digest(r, 0);
+	if (item->item != STREAM_EVENT || (ev->type != EVENT_ADVANCE && ev->type != EVENT_INPUT))
+		return;
+	mark_take(r, &mark, vcpu);
+	event_begin(r);
+	if (ev->type == EVENT_ADVANCE)
+		event_put_advance(&r->enc, (u8)vcpu->id, &mark, idle, ev->ns);
+	else
+		event_put_input(&r->enc, (u8)vcpu->id, &mark, idle, ev->ns, ev->source, ev->bytes, ev->len);
+	event_done(r, vcpu);
+}
+
 const struct error *recorder_error(const struct recorder *r)
 {
 	return &r->err;
@@ -702,7 +850,7 @@ static int poke(struct recorder *r, unsigned vcpu, enum event_poke what, u64 add
 {
 	struct event_mark mark;
 
-	mark_take(&mark, r->m->vcpu[vcpu]);
+	mark_take(r, &mark, r->m->vcpu[vcpu]);
 	event_begin(r);
 	event_put_poke(&r->enc, (u8)vcpu, &mark, what, addr, bytes, len);
 	event_done(r, r->m->vcpu[vcpu]);

@@ -2,7 +2,8 @@
 /* Records a machine: implements nondet.h and writes events, guest console, digests and the end to a trace.
  *
  * With the virtual clock and no live input everything written follows from position alone: two recordings are
- * equal byte for byte. Cost: a few ns per device access, one digest of changed memory each 64 M instructions.
+ * equal byte for byte. Cost: a few ns per device access, one digest of changed memory each 64 M instructions; of a machine
+ * that runs freely one whenever its timers are due, each 10 ms at least.
  *
  *	session_save(&session, writer, 0, err);
  *	recorder_create(&rec, writer, machine, &config, err);
@@ -17,6 +18,7 @@
 
 #include "replay/digest.h"
 #include "replay/disk.h"
+#include "replay/stream.h"
 #include "traces/trace.h"
 #include "vmm/machine.h"
 
@@ -33,10 +35,12 @@ struct recorder_config {
 	/* Keep only the last stretch: @w is ring_writer(ring). NULL: keep all. */
 	struct ring *ring;
 	u64 checkpoint_every; /* instructions between checkpoints in the trace; 0: none, but for the ring's */
-	/* In instructions; 0: the default. */
-	u64 digest_every; /* 64 Mi */
-	u64 chunk_every;  /* 16 Mi: a killed recorder loses no more than this */
-	u64 input_every;  /* 1 Mi: how often input is looked for */
+	/* The end of a recording of a machine that runs freely, whose replay is to be recorded with counts: settle.h. */
+	const struct end_record *follow;
+	/* In instructions; ns of guest time when the machine runs freely. 0: the default. */
+	u64 digest_every; /* 64 Mi; 1 s */
+	u64 chunk_every;  /* 16 Mi; 1 s: a killed recorder loses no more than this */
+	u64 input_every;  /* 1 Mi; 10 ms: how often input is looked for, and a place has a landmark at least */
 };
 
 struct recorder_origin {
@@ -57,6 +61,10 @@ void recorder_console(struct recorder *r, enum console_port port, const u8 *buf,
  * e.g. a full disk, which made machine_run() return it) the sentence is in @err, and the trace is for
  * trace_writer_abandon(). */
 int recorder_finish(struct recorder *r, struct error *err);
+
+/* With config.follow: what the replay meets at this place, an event that isn't a read, or a digest, is written with this
+ * place's counts. Reads, time and interrupts come through nondet, the machine's end with recorder_finish(). */
+void recorder_copy(struct recorder *r, const struct stream *item);
 
 /* Why boundary() failed. */
 const struct error *recorder_error(const struct recorder *r);

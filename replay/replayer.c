@@ -6,7 +6,11 @@
  * 2. The recorder gave input and moved the clock in boundary() and idle(), each event in one call; so does this.
  * 3. The first difference ends the comparison: from then on the models' answers stand and the run ends at the next
  *    boundary. Nothing in a trace can do more than that.
- * 4. An end that the guest brought about must come about by itself; one that the host chose is brought about here. */
+ * 4. A machine that runs freely comes to a landmark by an execution breakpoint: between access A and the next one every
+ *    arrival at its RIP is compared, first the registers, then memory too. Equal registers and memory are an equal
+ *    state, so the first match is as good as the recorded place. Only ADVANCE is searched for, and only one is applied
+ *    at a place; what else came at that place follows it.
+ * 5. An end that the guest brought about must come about by itself; one that the host chose is brought about here. */
 #include "replay/replayer.h"
 
 #include <errno.h>
@@ -16,10 +20,33 @@
 #include "replay/digest.h"
 #include "replay/landmark.h"
 #include "replay/stream.h"
+#include "vmm/host_time.h"
 
 /* A cut-off trace: a guest that makes no recorded read within this many instructions after the last known position
  * has left the recording's path. */
 #define CUT_SLACK (64ull << 20)
+
+/* Running freely: a recording has a landmark each 10 ms, so a guest that does nothing that can be compared for as long as
+ * this has left its path. */
+#define FREE_INSNS  (512ull << 20)  /* on an engine that counts */
+#define FREE_CPU_NS 120000000000ull /* of this thread, on others */
+#define FREE_LOOK   100000000ull    /* ns of host time between looks */
+
+/* The place that is being looked for. */
+struct search {
+	struct target_break at; /* in the vCPU's probe while on */
+	bool on;
+	u64 stops;               /* head.stops of the event; what follows is about it */
+	u64 arrivals;            /* at its RIP */
+	u64 alike;               /* of them with equal registers */
+	struct event_mark found; /* at the last arrival */
+};
+
+/* When something was last compared. */
+struct progress {
+	u64 accesses, stops;
+	u64 ran; /* instructions, or ns of this thread, by then */
+};
 
 struct replayer {
 	struct machine *m;
@@ -42,6 +69,11 @@ struct replayer {
 	struct divergence_event history[DIVERGENCE_BEFORE];
 	u64 nr_history;
 	u64 settled_at, settled_stops; /* the last boundary, and head.stops when it had nothing more to do */
+	bool free;                     /* the machine runs freely */
+	struct search search;
+	struct progress progress;
+	replayer_observer *observer;
+	void *observer_ctx;
 };
 
 static bool host_chosen(u8 reason)
@@ -53,7 +85,7 @@ static void mark_take(struct event_mark *mark, const struct vcpu *vcpu)
 {
 	struct landmark l;
 
-	landmark_take(&l, vcpu);
+	landmark_take(&l, vcpu, !vcpu->machine->config.free);
 	*mark = (struct event_mark){l.insns, l.branches, l.rip, l.rcx, l.digest};
 }
 
@@ -88,10 +120,19 @@ static void cut(struct replayer *rp)
 	vcpu_kick(rp->m->vcpu[0]);
 }
 
+static void amid_end(struct replayer *rp)
+{
+	if (rp->free && machine_position(rp->m) == rp->end.mark.insns)
+		machine_set_end(rp->m, rp->end.reason, rp->end.code);
+	vcpu_kick(rp->m->vcpu[0]);
+}
+
 /* The head item was met. */
 static void advance_head(struct replayer *rp)
 {
 	remember(rp);
+	if (unlikely(rp->observer))
+		rp->observer(rp->observer_ctx, &rp->head);
 	if (stream_is_stop(&rp->head) && rp->ahead.stops == rp->head.stops)
 		do
 			stream_next(&rp->ahead);
@@ -100,7 +141,7 @@ static void advance_head(struct replayer *rp)
 	if (rp->head.item == STREAM_OVER || rp->head.item == STREAM_BAD)
 		cut(rp);
 	else if (rp->head.item == STREAM_END && (rp->end.flags & END_AMID))
-		vcpu_kick(rp->m->vcpu[0]); /* it lies within the present instruction */
+		amid_end(rp); /* it lies within the present instruction */
 }
 
 /* An event was met. */
@@ -178,11 +219,47 @@ static struct divergence *PRINTF(3, 4) diverge(struct replayer *rp, const struct
 	return d;
 }
 
+static bool is_searched(const struct replayer *rp)
+{
+	const struct event *ev = &rp->head.event;
+
+	return rp->free && rp->head.item == STREAM_EVENT && ev->type == EVENT_ADVANCE && !(ev->flags & EVENT_IDLE);
+}
+
+/* The guest has gone past the place that is the head's. */
+static void not_found(struct replayer *rp, const struct vcpu *vcpu, const char *what)
+{
+	const struct event_mark *want = &rp->head.event.mark;
+	const struct search *s = &rp->search;
+	unsigned long long rip = want->rip, arrivals = 0, alike = 0;
+	struct divergence *d;
+
+	if (s->stops == rp->head.stops) {
+		arrivals = s->arrivals;
+		alike = s->alike;
+	}
+	d = diverge(
+	    rp, vcpu,
+	    "%s before it came to where the recording has its clock moved: at position %llu it was %llu times at "
+	    "RIP 0x%llx, with the registers of the recording %llu times%s",
+	    what, (unsigned long long)want->insns, arrivals, rip, alike,
+	    alike ? ", and memory (or registers beyond the general ones) differed" : "");
+	if (d && arrivals) {
+		d->have_mark = true;
+		d->expected = *want;
+		d->found = s->found;
+	}
+}
+
 /* "the guest does X where the recording has Y". */
 static void unexpected(struct replayer *rp, const struct vcpu *vcpu, const char *what)
 {
 	char next[200];
 
+	if (is_searched(rp)) {
+		not_found(rp, vcpu, what);
+		return;
+	}
 	stream_describe(&rp->head, next, sizeof(next));
 	diverge(rp, vcpu, "%s, but the recording has next: %s", what, next);
 }
@@ -245,7 +322,7 @@ static bool check_digest(struct replayer *rp)
 		return false;
 	}
 	register_image_save(m, image);
-	if (vcpu->branches != want->branches)
+	if (!rp->free && vcpu->branches != want->branches)
 		d = diverge(rp, vcpu, "digest: %llu conditional branches retired, %llu in the recording",
 			    (unsigned long long)vcpu->branches, (unsigned long long)want->branches);
 	else if (want->image_len != len || memcmp(image, want->image, len))
@@ -273,6 +350,8 @@ static bool head_is(const struct replayer *rp, u8 type)
 	return rp->head.item == STREAM_EVENT && rp->head.event.type == type;
 }
 
+static const char *const space_names[] = {"port", "MMIO", "MSR"};
+
 static void PRINTF(3, 4) unexpected_access(struct replayer *rp, const struct vcpu *vcpu, const char *fmt, ...)
 {
 	char what[128];
@@ -286,7 +365,6 @@ static void PRINTF(3, 4) unexpected_access(struct replayer *rp, const struct vcp
 
 static u64 replay_io_read(void *ctx, struct vcpu *vcpu, enum io_space space, u64 addr, unsigned size, u64 modelled)
 {
-	static const char *const name[] = {"port", "MMIO", "MSR"};
 	struct replayer *rp = ctx;
 	struct stream *head = &rp->head;
 	u64 logged;
@@ -295,13 +373,13 @@ static u64 replay_io_read(void *ctx, struct vcpu *vcpu, enum io_space space, u64
 		return modelled;
 	if (unlikely(!head_is(rp, EVENT_IO_READ) || head->event.addr != addr || head->event.space != space ||
 		     head->event.size != size || head->event.vcpu != vcpu->id)) {
-		unexpected_access(rp, vcpu, "the guest reads %s 0x%llx size %u", name[space], (unsigned long long)addr,
-				  size);
+		unexpected_access(rp, vcpu, "the guest reads %s 0x%llx size %u", space_names[space],
+				  (unsigned long long)addr, size);
 		return modelled;
 	}
 	logged = head->done & 1 ? head->event.other : head->event.value;
 	if (unlikely(logged != modelled))
-		diverge(rp, vcpu, "read of %s 0x%llx size %u gives 0x%llx, 0x%llx in the recording", name[space],
+		diverge(rp, vcpu, "read of %s 0x%llx size %u gives 0x%llx, 0x%llx in the recording", space_names[space],
 			(unsigned long long)addr, size, (unsigned long long)modelled, (unsigned long long)logged);
 	count_event(rp);
 	if (++head->done == head->event.count)
@@ -313,6 +391,9 @@ static void replay_io_write(void *ctx, struct vcpu *vcpu, enum io_space space, u
 {
 	struct replayer *rp = ctx;
 
+	if (unlikely(is_searched(rp)) && rp->m->accesses > rp->head.event.mark.insns)
+		unexpected_access(rp, vcpu, "the guest writes %s 0x%llx size %u", space_names[space],
+				  (unsigned long long)addr, size);
 	rp->writes = write_digest(rp->writes, vcpu->id, space, addr, size, value);
 }
 
@@ -434,6 +515,8 @@ static u64 replay_next_stop(void *ctx)
 	if (rp->result != REPLAY_RUNNING)
 		return 0;
 	stop = stop_position(rp);
+	if (rp->free) /* 0 means something else there, and the machine stops at the first place by itself */
+		return max64(stop, 1);
 	/* Nothing is left to do here until the head moves: look again after the next instruction. */
 	if (stop <= position && rp->settled_at == position && rp->settled_stops == rp->head.stops)
 		return position + 1;
@@ -493,13 +576,114 @@ static bool boundary_step(struct replayer *rp, u64 position)
 	return false;
 }
 
+/* --- searching --- */
+
+/* Whether the guest is where the head's landmark was taken. */
+static bool is_here(struct replayer *rp)
+{
+	const struct event *ev = &rp->head.event;
+	struct search *s = &rp->search;
+
+	if (s->stops != rp->head.stops) {
+		s->stops = rp->head.stops;
+		s->arrivals = s->alike = 0;
+	}
+	if (rp->m->vcpu[0]->regs.rip != ev->mark.rip)
+		return false;
+	s->arrivals++;
+	mark_take(&s->found, rp->m->vcpu[0]);
+	if (memcmp(&s->found, &ev->mark, sizeof(ev->mark)))
+		return false;
+	s->alike++;
+	return !(ev->flags & EVENT_STATE) || place_digest(rp->memory, rp->m) == ev->state;
+}
+
+/* At a place of a machine that runs freely. Returns whether the head's place was found. */
+static bool boundary_freely(struct replayer *rp, u64 position)
+{
+	bool found = false;
+
+	while (rp->result == REPLAY_RUNNING) {
+		if (is_searched(rp) && rp->head.event.mark.insns == position) {
+			if (found || !is_here(rp))
+				break;
+			found = true;
+			apply(rp);
+		} else if (!boundary_step(rp, position)) {
+			break;
+		}
+	}
+	return found;
+}
+
+static u64 thread_cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (u64)ts.tv_sec * 1000000000 + (u64)ts.tv_nsec;
+}
+
+/* Ends what goes on for ever with nothing to compare. */
+static void look_after_progress(struct replayer *rp)
+{
+	const struct vcpu *vcpu = rp->m->vcpu[0];
+	const bool counts = vcpu->engine->exact_insns;
+	struct progress *p = &rp->progress;
+
+	if (p->accesses != rp->m->accesses || p->stops != rp->head.stops)
+		*p = (struct progress){rp->m->accesses, rp->head.stops, counts ? vcpu->insns : thread_cpu_ns()};
+	else if (counts ? vcpu->insns - p->ran > FREE_INSNS : thread_cpu_ns() - p->ran > FREE_CPU_NS)
+		unexpected(rp, vcpu, "the guest has run for long with no access");
+}
+
+static void set_probe(struct replayer *rp, const struct target_break *at)
+{
+	rp->search.on = at;
+	if (probe_set(rp->m->vcpu[0], at)) {
+		rp->search.on = false;
+		diverge(rp, rp->m->vcpu[0], "no memory to search for a place");
+	}
+}
+
+/* The engine is about to run. */
+static u64 replay_alarm(void *ctx, struct machine *m)
+{
+	struct replayer *rp = ctx;
+	struct search *s = &rp->search;
+	const struct event *ev = &rp->head.event;
+	struct vcpu *vcpu = m->vcpu[0];
+
+	if (rp->result == REPLAY_RUNNING && is_searched(rp) && ev->mark.insns == machine_position(m)) {
+		struct target_break at = {.kind = TARGET_BREAK_EXEC, .space = TARGET_LINEAR, .len = 1};
+
+		at.addr = ev->base ? (u32)(ev->base + ev->mark.rip) : ev->mark.rip;
+
+		if (!s->on || s->at.addr != at.addr) {
+			s->at = at;
+			set_probe(rp, &s->at);
+		}
+		vcpu->probe.skip_insns = vcpu->insns;
+		vcpu->probe.skip_deliveries = vcpu_deliveries(vcpu);
+	} else if (s->on) {
+		set_probe(rp, NULL);
+	}
+	return monotonic_ns() + FREE_LOOK;
+}
+
 static int replay_boundary(void *ctx, struct machine *m)
 {
 	struct replayer *rp = ctx;
 	u64 position = machine_position(m);
+	bool found = false;
 
-	while (rp->result == REPLAY_RUNNING && boundary_step(rp, position))
-		;
+	if (rp->free)
+		found = boundary_freely(rp, position);
+	else
+		while (rp->result == REPLAY_RUNNING && boundary_step(rp, position))
+			;
+	if (rp->free && rp->result == REPLAY_RUNNING)
+		look_after_progress(rp);
 	if (rp->result == REPLAY_RUNNING && missed(rp, position)) {
 		char what[80];
 
@@ -509,7 +693,8 @@ static int replay_boundary(void *ctx, struct machine *m)
 	take_regs(rp);
 	if (rp->result != REPLAY_RUNNING)
 		return -ECANCELED;
-	if (end_here(rp, false))
+	/* Many places have the position of the end: it is the one just found. */
+	if ((!rp->free || found || (rp->end.flags & END_AMID)) && end_here(rp, false))
 		machine_set_end(m, rp->end.reason, rp->end.code);
 	rp->settled_at = position;
 	rp->settled_stops = rp->head.stops;
@@ -543,6 +728,7 @@ static const struct nondet_ops replay_ops = {
     .io_read = replay_io_read,
     .io_write = replay_io_write,
     .clock_sample = replay_clock_sample,
+    .alarm = replay_alarm,
     .interrupt = replay_interrupt,
     .next_stop = replay_next_stop,
     .boundary = replay_boundary,
@@ -597,6 +783,8 @@ int replayer_create(struct replayer **out, struct trace_reader *r, struct machin
 	rp->r = r;
 	rp->log_msr = s->msr_logged;
 	rp->settled_at = ~0ull;
+	rp->free = m->config.free;
+	rp->search.stops = ~0ull;
 	rp->layout = s->registers ? strdup(s->registers) : NULL;
 	stream_init(&rp->head, r);
 	stream_init(&rp->ahead, r);
@@ -621,6 +809,8 @@ void replayer_free(struct replayer *rp)
 {
 	if (!rp)
 		return;
+	if (rp->search.on)
+		probe_set(rp->m->vcpu[0], NULL);
 	if (rp->m->nondet.ctx == rp)
 		rp->m->nondet = (struct nondet){.ops = &nondet_live, .ctx = rp->m};
 	divergence_free(rp);
@@ -663,6 +853,12 @@ int replayer_restore(struct replayer *rp, const struct replayer_place *place, st
 	if (rp->head.item == STREAM_OVER || rp->head.item == STREAM_BAD)
 		cut(rp);
 	return 0;
+}
+
+void replayer_observe(struct replayer *rp, replayer_observer *observer, void *ctx)
+{
+	rp->observer = observer;
+	rp->observer_ctx = ctx;
 }
 
 enum replay_result replayer_result(const struct replayer *rp)

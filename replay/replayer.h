@@ -56,6 +56,10 @@ struct replayer_progress {
 
 struct replayer_progress replayer_progress(const struct replayer *rp);
 
+/* Tells of each item of the trace when all of it has been met and compared, with the machine where it was met. */
+typedef void replayer_observer(void *ctx, const struct stream *item);
+void replayer_observe(struct replayer *rp, replayer_observer *observer, void *ctx);
+
 /* --- going back --- */
 
 /* How far a replay is, for a checkpoint: to be restored with the machine's state, memory and position of the moment. */

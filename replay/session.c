@@ -197,6 +197,8 @@ static int describe(const struct session *s, unsigned flags, struct trace_buf *t
 	bad = bad || trace_text_addf(t, "ram", "%llu", (unsigned long long)s->config.ram);
 	bad = bad || trace_text_addf(t, "vcpus", "%u", s->config.vcpus);
 	bad = bad || trace_text_add(t, "clock", host ? "host" : "virtual");
+	if (s->config.free)
+		bad = bad || trace_text_add(t, "positions", "accesses");
 	bad = bad || trace_text_addf(t, "wall-start", "%llu", (unsigned long long)s->config.wall_start);
 	bad = bad || trace_text_add(t, "logged", host ? "port mmio msr clock" : "port mmio");
 	bad = bad || trace_text_add(t, "boot", boot_kind_name(s->boot.kind));
@@ -240,6 +242,8 @@ int session_save(const struct session *s, struct trace_writer *w, unsigned flags
 
 	if (ret)
 		error_set(err, ret, "out of memory");
+	if (!ret && s->config.free && trace_writer_require(w, TRACE_VERSION))
+		ret = error_set(err, -EIO, "%s", trace_writer_error(w)->text);
 	if (!ret) {
 		ret = trace_write(w, TRACE_MACHINE, 0, text.data, text.len);
 		if (!ret)
@@ -322,6 +326,22 @@ static int need_models(const struct description *d, struct machine_config *confi
 	return 0;
 }
 
+/* What is counted; nothing said: instructions. */
+static int load_positions(struct session *s, const struct description *d)
+{
+	char *what = trace_text_get(d->data, d->len, "positions", 0);
+	int ret = 0;
+
+	s->config.free = what && !strcmp(what, "accesses");
+	if (what && !s->config.free && strcmp(what, "instructions"))
+		ret = error_set(d->err, -ENOTSUP,
+				"the trace counts positions in a way ('%.50s') that this vmdbg does not know", what);
+	else if (s->config.free && s->config.clock != CLOCK_HOST)
+		ret = error_set(d->err, -EINVAL, "the trace's machine description has a bad 'positions'");
+	free(what);
+	return ret;
+}
+
 static int load_config(struct session *s, const struct description *d)
 {
 	char *clock, *logged;
@@ -345,6 +365,8 @@ static int load_config(struct session *s, const struct description *d)
 	else if (!clock || strcmp(clock, "virtual"))
 		ret = error_set(d->err, -EINVAL, "the trace's machine description has a bad 'clock'");
 	free(clock);
+	if (!ret)
+		ret = load_positions(s, d);
 	logged = trace_text_get(d->data, d->len, "logged", 0);
 	s->msr_logged = logged && strstr(logged, "msr");
 	free(logged);

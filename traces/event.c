@@ -212,6 +212,17 @@ void event_put_advance(struct event_encoder *enc, u8 vcpu, const struct event_ma
 	put_done(enc, p);
 }
 
+void event_put_advance_at(struct event_encoder *enc, u8 vcpu, const struct event_mark *mark, u64 ns, u64 base,
+			  u64 state)
+{
+	u8 *p;
+
+	event_put_advance(enc, vcpu, mark, EVENT_STATE, ns);
+	p = put_varint(enc->buf + enc->len, base);
+	store64(p, state);
+	put_done(enc, p + 8);
+}
+
 void event_put_poke(struct event_encoder *enc, u8 vcpu, const struct event_mark *mark, enum event_poke what, u64 addr,
 		    const u8 *bytes, u32 len)
 {
@@ -352,6 +363,19 @@ static void get_input(struct event_decoder *dec, struct wire *w, struct event *e
 	ev->len = (u32)len;
 }
 
+static void get_advance(struct event_decoder *dec, struct wire *w, struct event *ev)
+{
+	ev->flags = wire_u8(w);
+	get_mark(dec, w, ev);
+	get_ns(dec, w, ev);
+	if (ev->flags == EVENT_STATE) {
+		ev->base = wire_varint(w);
+		ev->state = wire_u64(w);
+	} else if (ev->flags & ~EVENT_IDLE) {
+		w->bad = true;
+	}
+}
+
 static void get_poke(struct event_decoder *dec, struct wire *w, struct event *ev)
 {
 	u64 len;
@@ -398,11 +422,7 @@ int event_next(struct event_decoder *dec, struct event *ev)
 		break;
 	case OP_ADVANCE:
 		ev->type = EVENT_ADVANCE;
-		ev->flags = wire_u8(&w);
-		get_mark(dec, &w, ev);
-		get_ns(dec, &w, ev);
-		if (ev->flags & ~EVENT_IDLE)
-			w.bad = true;
+		get_advance(dec, &w, ev);
 		break;
 	case OP_POKE:
 		ev->type = EVENT_POKE;

@@ -10,8 +10,9 @@
 #include "vmm/error.h"
 #include "vmm/types.h"
 
-#define TRACE_VERSION      2 /* what the reader knows; the writer writes it when there are checkpoints ... */
-#define TRACE_PLAIN        1 /* ... and otherwise this */
+#define TRACE_VERSION      3 /* what the reader knows; the writer writes it for landmarks in place of counts, */
+#define TRACE_MORE         2 /* this when there are checkpoints or a debugger's changes */
+#define TRACE_PLAIN        1 /* and otherwise this */
 #define TRACE_HEADER_SIZE  32
 #define TRACE_CHUNK_SIZE   48 /* chunk header */
 #define TRACE_TRAILER_SIZE 32
@@ -104,7 +105,7 @@ struct trace_writer;
 #define TRACE_FORCE 1u /* replace an existing file: written to PATH.partial, renamed over PATH by close */
 #define TRACE_BEGINS_MID \
 	2u               /* begins at a checkpoint, not with the machine's start: only readers that know them will do */
-#define TRACE_REQUIRE 4u /* as if trace_writer_require() were called */
+#define TRACE_REQUIRE 4u /* as if trace_writer_require(TRACE_MORE) were called */
 
 /* Creates the file and writes its header. -EEXIST without TRACE_FORCE when @path exists; every error has a sentence. */
 int trace_writer_create(struct trace_writer **w, const char *path, unsigned flags, struct error *err);
@@ -126,8 +127,8 @@ int trace_write_blob(struct trace_writer *w, const char *name, const void *data,
 /* Names a file by digest and length without storing it. */
 int trace_write_blob_name(struct trace_writer *w, const char *name, u64 len, const struct trace_digest *digest);
 
-/* What follows isn't known to readers of format 1. */
-int trace_writer_require(struct trace_writer *w);
+/* What follows isn't known to readers of formats before @version. */
+int trace_writer_require(struct trace_writer *w, u16 version);
 
 const struct error *trace_writer_error(const struct trace_writer *w);
 u64 trace_writer_size(const struct trace_writer *w);         /* bytes written so far */

@@ -22,7 +22,7 @@ struct trace_writer {
 	bool usable;   /* something worth keeping was written */
 	bool mid;      /* TRACE_BEGINS_MID */
 	u16 version;   /* in the header */
-	bool required; /* trace_writer_require() */
+	u16 required;  /* trace_writer_require(); TRACE_PLAIN: nothing */
 	u64 stream, pages;
 	ZSTD_CCtx *zstd;
 	struct trace_buf out; /* one chunk: header and payload */
@@ -126,7 +126,7 @@ static int write_header(struct trace_writer *w, u16 version)
 	u8 header[TRACE_HEADER_SIZE];
 	int ret;
 
-	file_header_encode(header, version, w->mid || w->required ? TRACE_VERSION : TRACE_PLAIN);
+	file_header_encode(header, version, w->required);
 	ret = write_at(w->fd, 0, header, sizeof(header));
 	if (ret)
 		return writer_fail(w, ret);
@@ -134,12 +134,12 @@ static int write_header(struct trace_writer *w, u16 version)
 	return 0;
 }
 
-int trace_writer_require(struct trace_writer *w)
+int trace_writer_require(struct trace_writer *w, u16 version)
 {
-	if (w->required)
+	if (w->required >= version)
 		return 0;
-	w->required = true;
-	return write_header(w, TRACE_VERSION);
+	w->required = version;
+	return write_header(w, version > w->version ? version : w->version);
 }
 
 static int directory_error(const char *path, struct error *err)
@@ -214,9 +214,9 @@ int trace_writer_create(struct trace_writer **out, const char *path, unsigned fl
 	if (ret)
 		goto fail;
 	w->mid = flags & TRACE_BEGINS_MID;
-	w->required = flags & TRACE_REQUIRE;
+	w->required = flags & (TRACE_REQUIRE | TRACE_BEGINS_MID) ? TRACE_MORE : TRACE_PLAIN;
 	w->offset = TRACE_HEADER_SIZE;
-	ret = write_header(w, w->mid || w->required ? TRACE_VERSION : TRACE_PLAIN);
+	ret = write_header(w, w->required);
 	if (ret) {
 		error_set(err, ret, "%s", w->err.text);
 		unlink(trace_writer_path(w));
@@ -261,8 +261,8 @@ static int put_chunk(struct trace_writer *w, struct trace_chunk *chunk)
 	u32 type = chunk->type;
 	int ret = 0;
 
-	if (for_checkpoints(type) && w->version < TRACE_VERSION)
-		ret = write_header(w, TRACE_VERSION);
+	if (for_checkpoints(type) && w->version < TRACE_MORE)
+		ret = write_header(w, TRACE_MORE);
 	if (for_checkpoints(type) && w->mid)
 		chunk->flags |= TRACE_MUST;
 	if (type == TRACE_PAGES)

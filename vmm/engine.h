@@ -74,6 +74,7 @@ struct vcpu {
 struct engine_ops {
 	const char *name;
 	bool free_running;   /* serves machines with machine_config.free */
+	bool prefers_free;   /* counting makes it so much slower that recordings don't by default */
 	bool exact_insns;    /* counts retired instructions exactly */
 	bool exact_branches; /* counts retired conditional branches exactly */
 	/* 0, or a negative errno with a sentence saying why this engine can't serve on this host. */

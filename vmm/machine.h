@@ -93,6 +93,7 @@ struct machine {
 	struct pc *pc;                     /* the chips, vmm/pc/pc.h */
 	u64 accesses;                      /* what the guest has asked of the machine so far (machine_io.c) */
 	u64 stop_at;                       /* [H] running freely: the position at which the present run is to end */
+	bool access_kicked;                /* [H] running freely: an access has ended the present run */
 	u64 tsc_offset[MACHINE_MAX_VCPUS]; /* [S] guest TSC - clock; also what IA32_TSC_ADJUST reads as */
 	enum machine_end end;
 	u32 end_code;
@@ -117,10 +118,11 @@ void machine_free(struct machine *m);
  * same P; then the engine runs. So input given by boundary() always comes before the timers and interrupts of P, and
  * input given by idle() always after them: a replayer must apply each in the call in which it was recorded.
  *
- * With config.free many places have the same position: boundary() is called at the first one, and at each at which a run
- * ended, once; the order of the rest is the same. A run ends at an instruction boundary behind the access at which @until or next_stop() is reached, at
- * nondet's alarm(), and before an execution breakpoint of vcpu->probe; there 0 isn't returned for hits, which boundary()
- * is to look at: it has the probe to itself. */
+ * With config.free many places have the same position: boundary() is called at each at which a run of the engine ended,
+ * once, and whenever next_stop() is 0; the order of the rest is the same. A run ends at an instruction boundary behind
+ * the access at which @until or next_stop() is reached, at nondet's alarm(), and before an execution breakpoint of
+ * vcpu->probe; there 0 isn't returned for hits, which boundary() is to look at: it has the probe to itself. Amid a REP it
+ * ends behind the access that asked for it only (vcpu->amid is set then): that is the same place every time. */
 int machine_run(struct machine *m, u64 until);
 
 /* Asks machine_run() to return soon; safe from a signal handler. */

@@ -14,6 +14,13 @@ static void count_access(struct vcpu *vcpu)
 		vcpu_kick(vcpu);
 }
 
+/* To be called when an access is done. */
+static void note_kick(struct vcpu *vcpu)
+{
+	if (unlikely(vcpu->kick))
+		vcpu->machine->access_kicked = true;
+}
+
 /* Timers that became due fire at the next boundary, never inside the instruction. */
 static void take_sample(struct vcpu *vcpu, u64 ns)
 {
@@ -66,7 +73,9 @@ static u64 io_read(struct vcpu *vcpu, enum io_space space, u64 addr, unsigned si
 	else
 		modelled = bus_read(bus_of(m, space), addr, size);
 	count_access(vcpu);
-	return m->nondet.ops->io_read(m->nondet.ctx, vcpu, space, addr, size, modelled);
+	modelled = m->nondet.ops->io_read(m->nondet.ctx, vcpu, space, addr, size, modelled);
+	note_kick(vcpu);
+	return modelled;
 }
 
 static void io_write(struct vcpu *vcpu, enum io_space space, u64 addr, unsigned size, u64 value)
@@ -80,6 +89,7 @@ static void io_write(struct vcpu *vcpu, enum io_space space, u64 addr, unsigned 
 		pc_lapic_write(m->pc, vcpu->id, addr, size, value);
 	else
 		bus_write(bus_of(m, space), addr, size, value);
+	note_kick(vcpu);
 }
 
 static u64 tsc(struct vcpu *vcpu)

@@ -118,13 +118,21 @@ static enum step idle(struct run *r)
 	return r->result || m->end ? STEP_RETURN : STEP_AGAIN;
 }
 
+/* Running freely, places at which nobody has stopped can't be told from their position. */
+static bool must_stop(const struct machine *m)
+{
+	u64 stop = next_stop(m);
+
+	return m->config.free ? !stop : machine_position(m) >= stop;
+}
+
 /* Everything due at the present boundary. */
 static enum step settle(struct run *r)
 {
 	struct machine *m = r->m;
 	enum step step;
 
-	if (m->progress.kicked || (!m->config.free && machine_position(m) >= next_stop(m))) {
+	if (m->progress.kicked || must_stop(m)) {
 		m->progress.kicked = false;
 		r->result = m->nondet.ops->boundary(m->nondet.ctx, m);
 		if (r->result || m->end)
@@ -170,10 +178,14 @@ static enum exit_reason run_freely(struct run *r)
 
 	m->stop_at = stop > m->accesses ? min64(r->until, stop) : r->until;
 	vcpu->alarm = m->nondet.ops->alarm(m->nondet.ctx, m);
-	reason = m->config.engine->run(vcpu, r->single ? vcpu->insns + 1 : VCPU_FREE);
-	/* To where a replay can stop. */
-	while (vcpu->amid && !m->interrupted) {
+	m->access_kicked = false;
+	reason = m->config.engine->run(vcpu, r->single || !vcpu->alarm ? vcpu->insns + 1 : VCPU_FREE);
+	/* A REP that an access of its own has stopped stands where it would on every engine, and again. What else came
+	 * amid one is settled behind it. */
+	while (vcpu->amid && !m->access_kicked) {
 		vcpu->kick = false;
+		if (m->interrupted)
+			break;
 		reason = m->config.engine->run(vcpu, vcpu->insns + 1);
 	}
 	vcpu->probe.nr = 0;
@@ -198,7 +210,7 @@ static enum step execute(struct run *r)
 	u32 delivered = vcpu_deliveries(vcpu);
 	bool stop_at_delivery = vcpu->stop_at_delivery;
 	/* What devices did at this boundary is told at the next place. */
-	bool hits = vcpu->probe.nr;
+	bool hits = vcpu->probe.nr, moved;
 	enum exit_reason reason;
 
 	/* Kicks so far were about this boundary, which is settled; machine_interrupt() says so apart. */
@@ -211,15 +223,15 @@ static enum step execute(struct run *r)
 	else
 		reason = m->config.engine->run(vcpu, r->single || hits ? before + 1 : budget(r));
 	vcpu->stop_at_delivery = stop_at_delivery;
-	m->progress.kicked = m->config.free ? vcpu->insns != before : was_kicked(vcpu, reason, before);
+	moved = vcpu->insns != before || vcpu_deliveries(vcpu) != delivered;
+	m->progress.kicked = m->config.free ? moved : was_kicked(vcpu, reason, before);
 	if (vcpu->insns != before)
 		m->progress.injections = 0;
 	if (reason == EXIT_SHUTDOWN)
 		machine_set_end(m, END_TRIPLE_FAULT, 0);
 	if (reason == EXIT_PROBE || (reason == EXIT_DELIVERY && stop_at_delivery))
 		return STEP_RETURN;
-	hits &= vcpu->insns != before || vcpu_deliveries(vcpu) != delivered;
-	return hits ? STEP_RETURN : STEP_AGAIN;
+	return hits && moved ? STEP_RETURN : STEP_AGAIN;
 }
 
 int machine_run(struct machine *m, u64 until)

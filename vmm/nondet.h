@@ -26,7 +26,8 @@ struct nondet_ops {
 	void (*io_write)(void *ctx, struct vcpu *vcpu, enum io_space space, u64 addr, unsigned size, u64 value);
 	/* CLOCK_HOST only: a fresh sample of host time since machine start, ns, at a guest read of time. */
 	u64 (*clock_sample)(void *ctx, struct vcpu *vcpu);
-	/* Machines that run freely. CLOCK_MONOTONIC (ns) at which boundary() is to be called at the latest; ~0: at no time. */
+	/* Machines that run freely: called before every run of the engine. CLOCK_MONOTONIC (ns) at which boundary() is to be
+	 * called at the latest; ~0: at no time; 0: behind the next instruction. */
 	u64 (*alarm)(void *ctx, struct machine *m);
 	/* Whether the engine may answer reads of time by itself, as CLOCK_MONOTONIC - *base ns, each told by clock_taken() in
 	 * place of clock_sample(). NULL: no. */

@@ -24,7 +24,10 @@ static void put(struct event_encoder *enc, const struct event *ev)
 		event_put_input(enc, ev->vcpu, &ev->mark, ev->flags, ev->ns, ev->source, ev->bytes, ev->len);
 		break;
 	case EVENT_ADVANCE:
-		event_put_advance(enc, ev->vcpu, &ev->mark, ev->flags, ev->ns);
+		if (ev->flags & EVENT_STATE)
+			event_put_advance_at(enc, ev->vcpu, &ev->mark, ev->ns, ev->base, ev->state);
+		else
+			event_put_advance(enc, ev->vcpu, &ev->mark, ev->flags, ev->ns);
 		break;
 	case EVENT_POKE:
 		event_put_poke(enc, ev->vcpu, &ev->mark, ev->what, ev->addr, ev->bytes, ev->len);

@@ -884,16 +884,16 @@ START_TEST(landmark_covers_registers)
 	v->branches = 3;
 	v->regs.rip = 0x1000;
 	v->regs.gpr[RCX] = 9;
-	landmark_take(&a, v);
+	landmark_take(&a, v, true);
 	ck_assert(a.insns == 7 && a.branches == 3 && a.rip == 0x1000 && a.rcx == 9);
 	for (unsigned i = 0; i < GPR_COUNT; i++) {
 		v->regs.gpr[i] ^= 1;
-		landmark_take(&b, v);
+		landmark_take(&b, v, true);
 		ck_assert_uint_ne(a.digest, b.digest);
 		v->regs.gpr[i] ^= 1;
 	}
 	v->regs.rflags ^= RFLAGS_ZF;
-	landmark_take(&b, v);
+	landmark_take(&b, v, true);
 	ck_assert_uint_ne(a.digest, b.digest);
 	free(v);
 }
