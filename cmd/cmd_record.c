@@ -137,16 +137,10 @@ static int choose_output(struct recording *r, enum options_command which)
 /* Going back needs a trace also where none is asked for: in a folder of its own, removed at the end. */
 static int choose_hidden_output(struct recording *r)
 {
-	const char *tmp = getenv("TMPDIR");
+	int rc = hidden_folder(&r->folder, &r->err);
 
-	if (asprintf(&r->folder, "%s/vmdbg-XXXXXX", tmp && *tmp ? tmp : "/tmp") < 0 || !mkdtemp(r->folder)) {
-		int rc = error_set(&r->err, -errno, "no folder for a trace can be made in %s: %s", tmp ? tmp : "/tmp",
-				   strerror(errno));
-
-		free(r->folder);
-		r->folder = NULL;
+	if (rc)
 		return rc;
-	}
 	if (asprintf(&r->output, "%s/run.vmt", r->folder) < 0) {
 		r->output = NULL;
 		return error_set(&r->err, -ENOMEM, "no memory");
@@ -359,14 +353,14 @@ static int run_guest(struct recording *r)
 static void print_summary(const struct recording *r)
 {
 	const struct figures *f = &r->guest.figures;
-	char a[FORMAT_MAX], b[FORMAT_MAX], c[FORMAT_MAX], d[FORMAT_MAX];
+	char a[2 * FORMAT_MAX], b[FORMAT_MAX], c[FORMAT_MAX], d[FORMAT_MAX], e[FORMAT_MAX];
 
 	fflush(stdout);
 	if (r->guest.console.tty && r->guest.console.column)
 		fputc('\n', stderr);
-	fprintf(stderr, "vmdbg: %s: %s, at RIP 0x%llx: %s instructions, %s of guest time, in %.1f s (%.1f MIPS)",
-		r->what, end_sentence(r->m->end), (unsigned long long)r->m->vcpu[0]->regs.rip,
-		format_count(a, f->insns), format_ns(b, f->guest_ns), f->seconds, figures_mips(f));
+	fprintf(stderr, "vmdbg: %s: %s, at RIP 0x%llx: %s, %s of guest time, in %.1f s%s", r->what,
+		end_sentence(r->m->end), (unsigned long long)r->m->vcpu[0]->regs.rip, format_ran(a, f),
+		format_ns(b, f->guest_ns), f->seconds, format_rate(e, f));
 	if (r->recorder && !r->folder)
 		fprintf(stderr, "; %s events; %s has %s", format_count(c, f->events), r->output,
 			format_bytes(d, f->trace_bytes));
@@ -430,7 +424,7 @@ static int make_branch(struct recording *r)
 {
 	int rc;
 
-	rc = playback_open(&r->from, &r->o, &r->err);
+	rc = playback_open(&r->from, &r->o, true, &r->err);
 	r->m = r->from.m;
 	/* The session's files stay where they are; both know of them until the end. */
 	r->session = r->from.session;

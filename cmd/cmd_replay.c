@@ -26,7 +26,7 @@ struct replay {
 
 static int set_up(struct replay *r)
 {
-	int rc = playback_open(&r->p, &r->o, &r->err);
+	int rc = playback_open(&r->p, &r->o, r->o.gdb, &r->err);
 
 	if (!rc)
 		rc = guest_init(&r->guest, r->p.m, &r->o, true, &r->err);
@@ -141,7 +141,7 @@ static const char *result_name(int status, enum replay_result result)
 static void print_summary(const struct replay *r, int status)
 {
 	const struct figures *f = &r->guest.figures;
-	char a[FORMAT_MAX], b[FORMAT_MAX], c[FORMAT_MAX];
+	char a[2 * FORMAT_MAX], b[FORMAT_MAX], c[FORMAT_MAX], d[FORMAT_MAX];
 
 	fflush(stdout);
 	if (r->guest.console.tty && r->guest.console.column)
@@ -152,12 +152,10 @@ static void print_summary(const struct replay *r, int status)
 		fputs(r->report, stderr);
 	if (r->o.quiet || (status != STATUS_OK && status != STATUS_UNMET))
 		return;
-	fprintf(
-	    stderr,
-	    "vmdbg: %s: %s: %s instructions, %s of guest time, %s events, in %.1f s (%.1f MIPS); %s, at RIP 0x%llx\n",
-	    r->o.file, r->result == REPLAY_EQUAL ? "equal to the recording" : "stopped early, equal so far",
-	    format_count(a, f->insns), format_ns(b, f->guest_ns), format_count(c, f->events), f->seconds,
-	    figures_mips(f), how_it_ended(r), (unsigned long long)r->p.m->vcpu[0]->regs.rip);
+	fprintf(stderr, "vmdbg: %s: %s: %s, %s of guest time, %s events, in %.1f s%s; %s, at RIP 0x%llx\n", r->o.file,
+		r->result == REPLAY_EQUAL ? "equal to the recording" : "stopped early, equal so far", format_ran(a, f),
+		format_ns(b, f->guest_ns), format_count(c, f->events), f->seconds, format_rate(d, f), how_it_ended(r),
+		(unsigned long long)r->p.m->vcpu[0]->regs.rip);
 }
 
 static int print_json(const struct replay *r, int status)

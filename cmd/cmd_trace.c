@@ -85,11 +85,36 @@ static const struct command cmd_index = {
 		"  vmdbg trace index --checkpoint-every 2s -o boot-indexed.vmt boot.vmt\n",
 };
 
-static int run_index(int argc, char **argv);
+static const struct command cmd_settle = {
+    .name = "trace settle",
+    .usage = "usage: vmdbg trace settle [OPTIONS] TRACE\n"
+	     "\n"
+	     "TRACE was recorded with --positions landmark: it says of each place what the guest's state was\n"
+	     "there, not how many instructions had been executed. This replays it once on the soft engine\n"
+	     "and writes it anew with counts, in its place unless -o names another, for every engine, GDB,\n"
+	     "vmdbg branch and vmdbg trace index.\n"
+	     "\n"
+	     "Exit status: 0; 8 the trace is damaged or cut off (all of it that is whole is written), or its\n"
+	     "replay differs; 130 interrupted, and the trace is as it was; 2 bad usage or input.\n",
+    .examples = "  vmdbg trace settle boot.vmt\n"
+		"  vmdbg trace settle -o counted.vmt boot.vmt\n",
+};
+
+/* The ones that write a trace anew. */
+static const struct rewriting {
+	char *name; /* for argv[0] */
+	const struct command *command;
+	enum options_command options;
+	int (*run)(const struct options *o, struct error *err);
+} rewritings[] = {
+    {(char[]){"trace index"}, &cmd_index, OPT_INDEX, trace_index},
+    {(char[]){"trace settle"}, &cmd_settle, OPT_SETTLE, trace_settle},
+};
+
+static int rewrite(const struct rewriting *what, int argc, char **argv);
 
 static int run_trace(int argc, char **argv)
 {
-	static char name[] = "trace index";
 	static const char *const whats[] = {"info", "dump", "verify"};
 	struct error err = {""};
 	const char *what = NULL;
@@ -100,15 +125,16 @@ static int run_trace(int argc, char **argv)
 		command_help(stdout, &cmd_trace, OPT_TRACE);
 		return STATUS_OK;
 	}
-	if (argc > 1 && !strcmp(argv[1], "index")) {
-		argv[1] = name;
-		return run_index(argc - 1, argv + 1);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(rewritings); i++)
+		if (argc > 1 && !strcmp(argv[1], rewritings[i].name + strlen("trace "))) {
+			argv[1] = rewritings[i].name;
+			return rewrite(&rewritings[i], argc - 1, argv + 1);
+		}
 	for (size_t i = 0; i < ARRAY_SIZE(whats); i++)
 		if (argc > 1 && !strcmp(argv[1], whats[i]))
 			what = whats[i];
 	if (!what) {
-		complain("vmdbg trace takes info, dump, verify or index%s%s%s; see vmdbg trace --help",
+		complain("vmdbg trace takes info, dump, verify, index or settle%s%s%s; see vmdbg trace --help",
 			 argc > 1 ? ", not '" : "", argc > 1 ? argv[1] : "", argc > 1 ? "'" : "");
 		return STATUS_USAGE;
 	}
@@ -126,19 +152,19 @@ static int run_trace(int argc, char **argv)
 	return status;
 }
 
-static int run_index(int argc, char **argv)
+static int rewrite(const struct rewriting *what, int argc, char **argv)
 {
 	struct error err = {""};
 	struct options o;
-	int rc = options_parse(&o, OPT_INDEX, "TRACE", argc, argv, &err), status = STATUS_OK;
+	int rc = options_parse(&o, what->options, "TRACE", argc, argv, &err), status = STATUS_OK;
 
 	if (rc) {
 		complain("%s", err.text);
 		status = STATUS_USAGE;
 	} else if (o.help) {
-		command_help(stdout, &cmd_index, OPT_INDEX);
+		command_help(stdout, what->command, what->options);
 	} else {
-		rc = trace_index(&o, &err);
+		rc = what->run(&o, &err);
 		if (rc)
 			status = complain_error(&err, rc);
 		if (rc == -EINTR)
@@ -150,15 +176,16 @@ static int run_index(int argc, char **argv)
 
 const struct command cmd_trace = {
     .name = "trace",
-    .summary = "show what is in a trace, verify it, or give it checkpoints",
+    .summary = "show what is in a trace, verify it, or give it checkpoints or counts",
     .usage = "usage: vmdbg trace info|dump|verify [--json] TRACE\n"
-	     "       vmdbg trace index [OPTIONS] TRACE\n"
+	     "       vmdbg trace index|settle [OPTIONS] TRACE\n"
 	     "\n"
 	     "info    machine, kernel, end, and sizes by type of chunk\n"
 	     "dump    every event, console output, digest and blob, one a line, in file order; with --json\n"
 	     "        one object a line\n"
 	     "verify  reads every byte and checks it against its checksums and digests\n"
 	     "index   replays it once and adds checkpoints; see vmdbg trace index --help\n"
+	     "settle  replays it once and adds counts to one recorded with --positions landmark\n"
 	     "\n"
 	     "Exit status: 0; 8 the trace is damaged or cut off; 2 bad usage or input.\n",
     .examples = "  vmdbg trace info boot.vmt\n"

@@ -12,11 +12,13 @@ json_t *figures_json(const char *command, const struct figures *f)
 	json_t *j = json_object();
 
 	json_object_set_new(j, "command", json_string(command));
-	json_object_set_new(j, "instructions", json_integer(f->insns));
-	json_object_set_new(j, "conditional_branches", json_integer(f->branches));
+	json_object_set_new(j, f->accesses ? "accesses" : "instructions", json_integer(f->insns));
+	if (!f->accesses)
+		json_object_set_new(j, "conditional_branches", json_integer(f->branches));
 	json_object_set_new(j, "guest_ns", json_integer(f->guest_ns));
 	json_object_set_new(j, "seconds", json_real(f->seconds));
-	json_object_set_new(j, "mips", json_real(figures_mips(f)));
+	if (!f->accesses)
+		json_object_set_new(j, "mips", json_real(figures_mips(f)));
 	if (f->trace_bytes) {
 		json_object_set_new(j, "events", json_integer(f->events));
 		json_object_set_new(j, "trace_bytes", json_integer(f->trace_bytes));

@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "cmd/terminal.h"
 #include "vmm/pc/pc.h"
 
 #define SLICE_INSNS  8000000ull /* between looks at status and signals */
+#define SLICE_US     200000       /* the same for a guest that runs freely */
 #define SIGNAL_TWICE 0.2        /* seconds: signals closer together are one */
 
 /* --- signals: the one machine that this process runs --- */
@@ -40,6 +42,25 @@ static void on_signal(int sig)
 		machine_interrupt(m);
 }
 
+static void on_tick(int sig)
+{
+	struct machine *m = running;
+
+	if (m)
+		machine_interrupt(m);
+}
+
+/* Nobody counts what a guest that runs freely does: time brings it back. */
+static void tick(suseconds_t us)
+{
+	const struct itimerval every = {{0, us}, {0, us}};
+	struct sigaction sa = {.sa_handler = on_tick, .sa_flags = SA_RESTART};
+
+	if (us)
+		sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &every, NULL);
+}
+
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 static struct sigaction before[ARRAY_SIZE(signals)];
 
@@ -55,6 +76,8 @@ static void signals_take(struct machine *m)
 			sigaction(signals[i], &before[i], NULL);
 	}
 	signal(SIGPIPE, SIG_IGN);
+	if (m->config.free)
+		tick(SLICE_US);
 }
 
 static void signals_release(void)
@@ -92,6 +115,12 @@ static void on_pattern(void *ctx, struct condition *c)
 		clock_timer_arm(&g->grace, clock_now(&g->m->clock) + PATTERN_GRACE_NS);
 }
 
+/* Where a guest that has panicked is, by what its grace is measured in. */
+static u64 grace_now(const struct guest *g)
+{
+	return g->m->config.free ? clock_now(&g->m->clock) : machine_position(g->m);
+}
+
 static void on_panic(void *ctx)
 {
 	struct guest *g = ctx;
@@ -99,7 +128,7 @@ static void on_panic(void *ctx)
 	if (g->panicked)
 		return;
 	g->panicked = true;
-	g->panic_at = machine_position(g->m);
+	g->panic_at = grace_now(g);
 }
 
 static void on_panic_over(void *ctx)
@@ -229,6 +258,7 @@ const struct figures *guest_figures(struct guest *g)
 	struct figures *f = &g->figures;
 
 	f->insns = machine_position(g->m);
+	f->accesses = g->m->config.free;
 	f->branches = g->m->vcpu[0]->branches;
 	f->guest_ns = clock_now(&g->m->clock);
 	f->seconds = host_seconds() - g->status.started;
@@ -255,7 +285,8 @@ static int to_clean_position(struct guest *g)
 	struct machine *m = g->m;
 	int rc = 0;
 
-	if (!m->end && !g->replayer)
+	/* Running freely, the recorder looks for one. */
+	if (!m->end && !g->replayer && !m->config.free)
 		rc = machine_run(m, machine_position(m) + 1);
 	return rc;
 }
@@ -277,7 +308,7 @@ static int check_ends(struct guest *g, bool *over)
 		g->stop = true;
 		end = END_UNTIL;
 	} else if (g->panicked && !g->through_panics && !g->replayer &&
-		   machine_position(m) - g->panic_at >= PANIC_GRACE_INSNS) {
+		   grace_now(g) - g->panic_at >= PANIC_GRACE) {
 		end = END_PANIC;
 	}
 	*over = end != END_NONE;
@@ -290,8 +321,8 @@ static u64 next_stop(const struct guest *g)
 {
 	u64 until = min64(machine_position(g->m) + SLICE_INSNS, g->limit);
 
-	if (g->panicked && !g->through_panics && !g->replayer)
-		until = min64(until, g->panic_at + PANIC_GRACE_INSNS);
+	if (g->panicked && !g->through_panics && !g->replayer && !g->m->config.free)
+		until = min64(until, g->panic_at + PANIC_GRACE);
 	return until;
 }
 
@@ -335,6 +366,8 @@ int guest_run(struct guest *g)
 	if (g->recorder && guest_input_fd(g->o) >= 0)
 		terminal_raw();
 	rc = run_loop(g);
+	if (g->m->config.free)
+		tick(0);
 	terminal_restore();
 	guest_figures(g);
 	guest_name_end(g);

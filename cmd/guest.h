@@ -13,8 +13,9 @@
 #include "replay/replayer.h"
 #include "vmm/machine.h"
 
-/* After its panic message a guest runs on until it says that it is over, ends, or has retired so many instructions. */
-#define PANIC_GRACE_INSNS 200000000ull
+/* After its panic message a guest runs on until it says that it is over, ends, or has retired so many instructions (or
+ * ns have passed, when it runs freely). */
+#define PANIC_GRACE 200000000ull
 /* A pattern that matches an unfinished line (a prompt) counts when the line isn't finished after that much time. */
 #define PATTERN_GRACE_NS 10000000ull
 

@@ -9,7 +9,7 @@
 
 #define RUNS    (OPT_RECORD | OPT_RUN)
 #define RECORDS (OPT_RECORD | OPT_BRANCH)
-#define REPLAYS (OPT_REPLAY | OPT_BRANCH | OPT_INDEX)
+#define REPLAYS (OPT_REPLAY | OPT_BRANCH | OPT_INDEX | OPT_SETTLE)
 
 struct option_row {
 	const char *name;
@@ -280,8 +280,9 @@ static const struct option_row rows[] = {
     {"output", 'o', OPT_RECORD, "FILE", "the trace to write (KERNEL's name with .vmt, in this folder)", set_output},
     {"output", 'o', OPT_BRANCH, "FILE", "the trace to write", set_output},
     {"output", 'o', OPT_INDEX, "FILE", "write the indexed trace there, instead of in its place", set_output},
-    {"force", 0, RECORDS | OPT_INDEX, NULL, "replace a file that is there already", set_force},
-    {"engine", 0, RUNS | REPLAYS, "NAME", "auto, soft, kvm or vtx (auto)", set_engine},
+    {"output", 'o', OPT_SETTLE, "FILE", "write the trace with counts there, instead of in its place", set_output},
+    {"force", 0, RECORDS | OPT_INDEX | OPT_SETTLE, NULL, "replace a file that is there already", set_force},
+    {"engine", 0, RUNS | (REPLAYS & ~OPT_SETTLE), "NAME", "auto, soft, kvm or vtx (auto)", set_engine},
     {"memory", 'm', RUNS, "SIZE", "guest memory, with K, M or G (256M)", set_memory},
     {"smp", 0, RUNS, "N", "number of vCPUs (1)", set_smp},
     {"initrd", 0, RUNS, "FILE", "initramfs for Linux, first module for Multiboot", set_initrd},
@@ -319,7 +320,7 @@ static const struct option_row rows[] = {
     {"embed", 0, OPT_RECORD, "WHAT", "all: keep kernel, initrd and disk blocks in the trace (default); none: name them",
      set_embed},
     {"json", 0, RUNS | OPT_REPLAY | OPT_BRANCH | OPT_TRACE | OPT_DOCTOR, NULL, "results as JSON on stdout", set_json},
-    {"quiet", 'q', RUNS | OPT_BRANCH | OPT_INDEX, NULL, "no status line, no summary", set_quiet},
+    {"quiet", 'q', RUNS | OPT_BRANCH | OPT_INDEX | OPT_SETTLE, NULL, "no status line, no summary", set_quiet},
     {"quiet", 'q', OPT_REPLAY, NULL, "no status line, no summary, no console", set_quiet},
     {"help", 'h', ~0u, NULL, "this text", set_help},
 };

@@ -16,8 +16,12 @@ struct playback {
 };
 
 /* Of o->file, on o->engine, with the files that o names for those that the trace names only. The machine stands where the
- * trace begins. playback_close() in any case. */
-int playback_open(struct playback *p, const struct options *o, struct error *err);
+ * trace begins. @counted: a trace without counts is given some first (-EINTR after a signal). playback_close() in any
+ * case. */
+int playback_open(struct playback *p, const struct options *o, bool counted, struct error *err);
 void playback_close(struct playback *p);
+
+/* A new folder for what nobody is to see. */
+int hidden_folder(char **folder, struct error *err);
 
 #endif

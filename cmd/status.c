@@ -53,6 +53,22 @@ char *format_ns(char out[FORMAT_MAX], u64 ns)
 	return out;
 }
 
+char *format_ran(char out[2 * FORMAT_MAX], const struct figures *f)
+{
+	char n[FORMAT_MAX];
+
+	snprintf(out, 2 * FORMAT_MAX, "%s %s", format_count(n, f->insns), f->accesses ? "accesses" : "instructions");
+	return out;
+}
+
+char *format_rate(char out[FORMAT_MAX], const struct figures *f)
+{
+	out[0] = 0;
+	if (!f->accesses)
+		snprintf(out, FORMAT_MAX, " (%.1f MIPS)", figures_mips(f));
+	return out;
+}
+
 double figures_mips(const struct figures *f)
 {
 	return f->seconds > 0 ? (f->insns - f->first) / f->seconds / 1e6 : 0;
@@ -102,8 +118,10 @@ void status_draw(struct status *s, struct figures *f)
 		s->rate_insns = f->insns;
 	}
 	s->drawn = now;
-	fprintf(stderr, "\r\033[K[%s  %s insns  %.1f MIPS", format_ns(a, f->guest_ns), format_count(b, f->insns),
-		s->mips);
+	fprintf(stderr, "\r\033[K[%s  %s %s", format_ns(a, f->guest_ns), format_count(b, f->insns),
+		f->accesses ? "accesses" : "insns");
+	if (!f->accesses)
+		fprintf(stderr, "  %.1f MIPS", s->mips);
 	if (f->trace_bytes)
 		fprintf(stderr, "  %s events", format_count(a, f->events));
 	if (f->last)

@@ -10,8 +10,9 @@
 struct figures {
 	u64 guest_ns;
 	u64 first; /* position at which the run began */
-	u64 insns;
+	u64 insns; /* position */
 	u64 branches;
+	bool accesses; /* positions are accesses: nobody counts instructions */
 	u64 events;
 	u64 trace_bytes; /* record: written; replay: the file's size */
 	u64 last;        /* replay: the recording's last position; 0: unknown or not a replay */
@@ -41,6 +42,10 @@ void status_clear(void *status);
 char *format_count(char out[FORMAT_MAX], u64 n);
 char *format_bytes(char out[FORMAT_MAX], u64 bytes);
 char *format_ns(char out[FORMAT_MAX], u64 ns);
+
+/* "1,234,567 instructions", or accesses; " (114.3 MIPS)", or nothing where none are counted. */
+char *format_ran(char out[2 * FORMAT_MAX], const struct figures *f);
+char *format_rate(char out[FORMAT_MAX], const struct figures *f);
 
 /* Millions of instructions a second, of those that were run; 0 when no time has passed. */
 double figures_mips(const struct figures *f);

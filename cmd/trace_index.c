@@ -168,7 +168,7 @@ int trace_index(const struct options *o, struct error *err)
 	struct sigaction sa = {.sa_handler = on_signal};
 	struct indexing x = {.o = o, .err = err};
 	u64 before = 0;
-	int rc = playback_open(&x.p, o, err);
+	int rc = playback_open(&x.p, o, true, err);
 
 	if (!rc)
 		x.figures.first = machine_position(x.p.m);

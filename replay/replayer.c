@@ -888,10 +888,13 @@ void replayer_follow(struct replayer *rp, u64 edge, struct memory_digest *digest
 {
 	rp->following = true;
 	rp->last = edge;
-	if (rp->memory != digest) {
-		memory_digest_free(rp->memory);
-		rp->memory = digest;
-	}
+	replayer_use_digest(rp, digest);
+}
+
+void replayer_use_digest(struct replayer *rp, struct memory_digest *digest)
+{
+	memory_digest_free(&rp->own_memory);
+	rp->memory = digest ? digest : &rp->own_memory;
 }
 
 /* Whether the guest ends as recorded. Whatever ends it after it said that it panics is recorded as a panic. */

@@ -92,6 +92,9 @@ void replayer_take_digest(struct replayer *rp, struct memory_digest *out);
  * beyond. @digest: the recorder's, which both keep up to date. Once; later calls move the edge. */
 void replayer_follow(struct replayer *rp, u64 edge, struct memory_digest *digest);
 
+/* What is known of the digest of memory is somebody else's, who keeps it up to date too. NULL: the replay is over. */
+void replayer_use_digest(struct replayer *rp, struct memory_digest *digest);
+
 /* --- divergence --- */
 
 #define DIVERGENCE_BEFORE 10
