@@ -60,7 +60,7 @@ int vtx_translate(struct vtx_cpu *cpu, u64 la, unsigned access, u64 *gpa)
 {
 	static const struct paging_ops ops = {.read = read_entry, .set_bits = set_bits};
 	const struct x86_state *s = &cpu->vcpu.regs;
-	unsigned how = access & VTX_WRITE ? PAGING_WRITE : 0;
+	unsigned how = (access & VTX_WRITE ? PAGING_WRITE : 0) | (access & VTX_EXEC ? PAGING_EXEC : 0);
 	struct paging_page page;
 
 	paging_context_set(&cpu->paging, s);

@@ -203,8 +203,27 @@ void vtx_x87_done(struct vtx_cpu *cpu)
 	fpu->fop = (fpu->fsw & BIT(7)) && !cpu->x87.es ? cpu->x87.opcode : cpu->x87.fop;
 }
 
+/* The module has read the instruction without asking whether it may be fetched, and no processor has fetched it. */
+static int fetch(struct vtx_cpu *cpu)
+{
+	const struct x86_state *s = &cpu->vcpu.regs;
+	u64 la = x86_64bit(s) ? s->rip : (u32)(s->seg[SEG_CS].base + s->rip), last, gpa;
+	struct vtx_insn insn;
+
+	if (vtx_translate(cpu, la, VTX_EXEC, &gpa))
+		return -1;
+	if (vtx_decode(cpu, &insn))
+		return 0;
+	last = la + insn.len - 1;
+	if (!x86_64bit(s))
+		last = (u32)last;
+	return (la ^ last) & ~PAGE_MASK ? vtx_translate(cpu, last, VTX_EXEC, &gpa) : 0;
+}
+
 int vtx_special(struct vtx_cpu *cpu)
 {
+	if (fetch(cpu))
+		return -1;
 	switch (cpu->run->insn_class) {
 	case INSN_LOADS_SS:
 		return exit_loads_ss(cpu);

@@ -77,6 +77,7 @@ void vtx_break(struct vtx_cpu *cpu, const char *fmt, ...) PRINTF(2, 3);
 /* --- access.c: guest memory as an instruction sees it. 0, or -1 with cpu->fault. --- */
 #define VTX_WRITE  BIT(0)
 #define VTX_SYSTEM BIT(1) /* descriptor tables: CPL doesn't matter */
+#define VTX_EXEC   BIT(2) /* vtx_translate() only */
 int vtx_translate(struct vtx_cpu *cpu, u64 la, unsigned access, u64 *gpa);
 int vtx_load(struct vtx_cpu *cpu, u64 la, void *buf, unsigned len, unsigned access);
 int vtx_store(struct vtx_cpu *cpu, u64 la, const void *buf, unsigned len, unsigned access);
