@@ -54,6 +54,7 @@ struct machine_config {
 	/* The guest runs freely: instructions aren't counted, a position is the number of accesses to devices, to the machine's
 	 * MSRs and to the clock so far. Host clock only. No checkpoints. */
 	bool free;
+	bool shadow;                      /* vtx: shadow page tables, for exact accessed flags */
 	bool firmware;                    /* it runs a firmware of its own, which finds the disk through PCI only */
 	const struct block_backend *disk; /* base image of the ATA disk; NULL: no disk. Stays the caller's */
 };

@@ -31,6 +31,8 @@ DEBUG = (" console=ttyS0 init_on_alloc=1 init_on_free=1 slub_debug=FZPU,kmalloc-
 # int64 isn't among them: it keeps flags that the manual leaves undefined (OF after a shift by several), and Bochs has others
 # than soft. Its traces replay, since there they are gone by the next digest.
 SAFE = ["plain64", "hello32", "hello64", "pm32", "paging64", "cpu64", "fpu64"]
+# The same with shadow page tables: every format of page tables, each flag and right.
+SHADOWED = ["plain64", "pm32", "paging64", "mix64", "cpu64", "sys_page32", "sys_page64"]
 BOCHSRC = """\
 cpu: model=corei7_skylake_x, count={cpus}, ips=100000000, reset_on_triple_fault=0
 memory: guest={memory}, host={memory}
@@ -399,6 +401,8 @@ def batch(gdb):
     for name, limit in (("irq64", 30000), ("bad_mmio64", 30000), ("bad_jump64", 18000), ("bad_out64", 18000),
                         ("bad_in64", 18000), ("bad_triple64", 100000), ("bad_tables64", 100000)):
         tests.append(f"t 60 {name} lockstep /guest/{name} 2000 {limit}")
+    for name in SHADOWED:
+        tests.append(f"t 60 {name}-shadow lockstep --shadow /guest/{name} 2000")
     for name in ("mix64", "int64", "pm32"):
         tests.append(f"t 60 watch lockstep --watch /guest/{name} 40")
     for name, options in TRACED.items():

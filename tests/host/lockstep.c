@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* lockstep --watch KERNEL STOPS: breakpoints and watchpoints of all kinds are set on both, and their stops compared.
+/* With --shadow vtx has shadow page tables.
+ * lockstep --watch KERNEL STOPS: breakpoints and watchpoints of all kinds are set on both, and their stops compared.
  * lockstep KERNEL [EVERY [MAX]]: the same guest on soft and on vtx, side by side. Every EVERY instructions all registers,
  * all devices' state and all memory written since are compared; the first difference is narrowed down to an instruction. */
 #include <stdio.h>
@@ -14,6 +15,7 @@ struct pair {
 	struct machine *soft, *vtx;
 };
 
+static bool shadow;
 static u8 *file;
 static size_t file_len;
 
@@ -39,7 +41,8 @@ static void slurp(const char *path)
 
 static struct machine *boot(const struct engine_ops *engine)
 {
-	struct machine_config config = {.ram = RAM, .vcpus = 1, .engine = engine, .wall_start = 1000000000};
+	struct machine_config config = {
+	    .ram = RAM, .vcpus = 1, .engine = engine, .shadow = shadow, .wall_start = 1000000000};
 	struct boot_spec spec = {.kernel = {.name = "kernel", .data = file, .len = file_len}};
 	struct error err = {""};
 	struct machine *m;
@@ -307,17 +310,19 @@ static int watch(const char *name, u64 stops)
 
 int main(int argc, char **argv)
 {
-	bool watching = argc > 1 && !strcmp(argv[1], "--watch");
+	bool watching = false;
 
-	argc -= watching;
-	argv += watching;
+	for (; argc > 1 && argv[1][0] == '-'; argc--, argv++) {
+		watching |= !strcmp(argv[1], "--watch");
+		shadow |= !strcmp(argv[1], "--shadow");
+	}
 	u64 every = argc > 2 ? strtoull(argv[2], NULL, 0) : 1000, max = argc > 3 ? strtoull(argv[3], NULL, 0) : ~0ull;
 	const char *name;
 	struct pair p;
 	u64 at = 0;
 
 	if (argc < 2)
-		die("usage: lockstep [--watch] KERNEL [EVERY [MAX]]");
+		die("usage: lockstep [--shadow] [--watch] KERNEL [EVERY [MAX]]");
 	name = strrchr(argv[1], '/') ? strrchr(argv[1], '/') + 1 : argv[1];
 	slurp(argv[1]);
 	if (watching)

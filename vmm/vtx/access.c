@@ -24,6 +24,7 @@ static void mark_written(struct vtx_cpu *cpu, u64 gpa, unsigned len)
 {
 	const struct memory_slot *slot = memory_slot(cpu->vcpu.mem, gpa);
 
+	cpu->changed = true;
 	slot->flags[(gpa - slot->gpa) >> PAGE_SHIFT] |= PAGE_WRITTEN;
 	slot->flags[(gpa + len - 1 - slot->gpa) >> PAGE_SHIFT] |= PAGE_WRITTEN;
 }

@@ -103,7 +103,10 @@ int vtx_enter(struct vtx_cpu *cpu, u32 flags, u64 until)
 	struct vmdbg_run *run = cpu->run;
 	const struct probe *p = &cpu->vcpu.probe;
 
-	flags |= VMDBG_RUN_STEP | VMDBG_RUN_FLUSH | tsc_flags(cpu);
+	flags |= VMDBG_RUN_STEP | tsc_flags(cpu);
+	if (cpu->changed)
+		flags |= VMDBG_RUN_FLUSH;
+	cpu->changed = false;
 	if (p->in[PROBE_EVENT + TARGET_EVENT_MSR].nr)
 		flags |= VMDBG_RUN_ALL_MSRS;
 	if (cpu->open.bounce)
@@ -339,6 +342,7 @@ static enum exit_reason vtx_run(struct vcpu *vcpu, u64 until)
 	u32 flags;
 
 	vcpu->probe.fresh = cpu->delivery = false;
+	cpu->changed |= vcpu->count > 1;
 	probe_settle(&vcpu->probe);
 	vtx_open_reset(cpu);
 	cpu->x87.pending = false;
@@ -373,6 +377,13 @@ static void vtx_regs_changed(struct vcpu *vcpu)
 	vtx_watch_remap(vtx_cpu(vcpu));
 }
 
+static void vtx_memory_changed(struct vcpu *vcpu, u64 gpa, u64 len)
+{
+	(void)gpa;
+	(void)len;
+	vtx_cpu(vcpu)->changed = true;
+}
+
 static void vtx_dirty_reset(struct vcpu *vcpu)
 {
 	struct vmdbg_vcpu_arg arg = {.size = sizeof(arg), .vcpu = vcpu->id};
@@ -397,7 +408,8 @@ static void vtx_vcpu_free(struct vcpu *vcpu)
 
 static int make(struct vtx_cpu *cpu, const struct machine *m, unsigned id, struct error *err)
 {
-	struct vmdbg_vcpu_create create = {.size = sizeof(create), .id = id};
+	struct vmdbg_vcpu_create create = {
+	    .size = sizeof(create), .id = id, .flags = m->config.shadow ? VMDBG_VCPU_SHADOW : 0};
 
 	cpu->fd = vtx_open(&cpu->features, err);
 	if (cpu->fd < 0)
@@ -435,6 +447,7 @@ static int vtx_vcpu_create(struct machine *m, unsigned id, struct vcpu **vcpu, s
 		return error_set(err, -ENOMEM, "no memory for a virtual CPU");
 	memset(cpu, 0, sizeof(*cpu));
 	cpu->vcpu.id = id;
+	cpu->changed = true;
 	cpu->vcpu.count = m->config.vcpus;
 	cpu->vcpu.machine = m;
 	cpu->vcpu.mem = &m->mem;
@@ -459,6 +472,7 @@ const struct engine_ops vtx_engine = {
     .run = vtx_run,
     .regs_changed = vtx_regs_changed,
     .inject = vtx_inject,
+    .memory_changed = vtx_memory_changed,
     .dirty_reset = vtx_dirty_reset,
     .probe_changed = vtx_probe_changed,
 };

@@ -38,6 +38,7 @@ struct vtx_cpu {
 		u32 error;
 		u64 cr2;
 	} fault;
+	bool changed;  /* the guest's memory, by others than the guest, since it ran last: VMDBG_RUN_FLUSH */
 	bool delivery; /* an exception was delivered since stop() looked */
 	struct vtx_open open;
 	/* An x87 instruction that is run alone: special.c. */

@@ -10,13 +10,14 @@
 #include <asm/trapnr.h>
 #include <asm/vmx.h>
 
-#include "vmdbg.h"
+#include "shadow.h"
 
 #define REASON_EXCEPTION 0
 #define REASON_EXTERNAL  1
 #define REASON_TRIPLE    2
 #define REASON_CPUID     10
 #define REASON_RDTSC     16
+#define REASON_CR        28
 #define REASON_EPT       48
 #define REASON_RDTSCP    51
 #define REASON_TIMER     52
@@ -30,6 +31,8 @@
 #define INFO_TYPE        0x700
 #define TYPE_NMI         (2 << 8)
 #define TYPE_HARD        (3 << 8)
+
+#define CR_READ (1 << 4) /* qualification of a MOV from a control register */
 
 static u64 guest_gpa(void)
 {
@@ -59,7 +62,8 @@ static bool remember_opened(struct vcpu *v, u64 *entry)
 	return true;
 }
 
-static enum after open_bounce(struct vcpu *v, u64 gpa)
+/* Maps a page that isn't the guest's, for one instruction. */
+static enum after open_other(struct vcpu *v, u64 gpa, u64 hpa, u32 access)
 {
 	u64 *entry = ept_entry(&v->ept, gpa);
 
@@ -69,9 +73,15 @@ static enum after open_bounce(struct vcpu *v, u64 gpa)
 	}
 	if (!remember_opened(v, entry))
 		return leave(v, VMDBG_EXIT_EPT);
-	ept_set(&v->ept, entry, page_to_phys(vmalloc_to_page(v->shared + VMDBG_PAGE_BOUNCE * PAGE_SIZE)),
-		VMDBG_R | VMDBG_W);
+	ept_set(&v->ept, entry, hpa, access);
 	return AGAIN;
+}
+
+static enum after open_bounce(struct vcpu *v, u64 gpa)
+{
+	struct page *page = vmalloc_to_page(v->shared + VMDBG_PAGE_BOUNCE * PAGE_SIZE);
+
+	return open_other(v, gpa, page_to_phys(page), VMDBG_R | VMDBG_W);
 }
 
 /* Adds to the pages written. False: the list is full. */
@@ -89,6 +99,20 @@ static bool of_the_walk(const struct vcpu *v)
 	return v->step && (v->run.qualification & (QUAL_GLA | QUAL_FINAL)) == QUAL_GLA;
 }
 
+bool page_may_be_marked(const struct vcpu *v, u64 gpa)
+{
+	const struct limit *limit = xa_load((struct xarray *)&v->ept.limits, gpa >> PAGE_SHIFT);
+
+	return !limit || limit->allowed & (VMDBG_W | VMDBG_WALK) || is_open(v, gpa >> PAGE_SHIFT);
+}
+
+bool page_note_marked(struct vcpu *v, u64 gpa)
+{
+	const u64 *entry = ept_entry(&v->ept, gpa);
+
+	return (entry && *entry & VMDBG_W) || note_dirty(v, gpa >> PAGE_SHIFT);
+}
+
 static enum after ept_fault(struct vcpu *v, u64 gpa, u32 access)
 {
 	u64 gfn = gpa >> PAGE_SHIFT, *entry, hpa;
@@ -98,8 +122,13 @@ static enum after ept_fault(struct vcpu *v, u64 gpa, u32 access)
 
 	if ((v->run.flags & VMDBG_RUN_BOUNCE) && gfn == v->run.bounce_gpa >> PAGE_SHIFT)
 		return open_bounce(v, gpa);
-	if (!machine_is_ram(v->machine, gpa))
+	if (shadow_map(v, gpa))
+		return AGAIN;
+	if (!machine_is_ram(v->machine, gpa)) {
+		if (shadow_active(v) && !(v->run.qualification & QUAL_GLA))
+			return open_other(v, gpa, shadow_pdpt(v), VMDBG_R);
 		return leave(v, VMDBG_EXIT_EPT);
+	}
 	entry = ept_entry(&v->ept, gpa);
 	if (!page || !entry) {
 		v->need_gpa = gpa;
@@ -116,6 +145,14 @@ static enum after ept_fault(struct vcpu *v, u64 gpa, u32 access)
 			return leave(v, VMDBG_EXIT_EPT);
 		if (limit->twin)
 			hpa = page_to_phys(limit->twin);
+	}
+	if (shadow_tracks(v, gfn)) {
+		if (!(access & VMDBG_W))
+			allowed &= ~VMDBG_W;
+		else if (!shadow_write(v, gfn))
+			return leave(v, VMDBG_EXIT_TABLE);
+		else if (v->step && !remember_opened(v, entry))
+			return leave(v, VMDBG_EXIT_EPT);
 	}
 	give = (VMDBG_R | VMDBG_X | (*entry & VMDBG_W)) & allowed;
 	if (access & VMDBG_W) {
@@ -175,6 +212,42 @@ static enum after do_rdtsc(struct vcpu *v)
 	return advance(v);
 }
 
+/* The guest's own page fault: stepping it is told, running freely delivered here (SDM 3A table 6-5). */
+static enum after reflect(struct vcpu *v, u64 la)
+{
+	u32 vectoring = v->run.vectoring_info, first = vectoring & 0xff;
+
+	if (v->step) {
+		v->run.qualification = la;
+		return leave(v, VMDBG_EXIT_EXCEPTION);
+	}
+	v->entry_info = INFO_VALID | INFO_ERROR_VALID | TYPE_HARD | X86_TRAP_PF;
+	v->entry_error = v->run.intr_error;
+	v->regs->cr2 = la;
+	if ((vectoring & (INFO_VALID | INFO_TYPE)) != (INFO_VALID | TYPE_HARD))
+		return AGAIN;
+	if (first == X86_TRAP_DF)
+		return leave(v, VMDBG_EXIT_SHUTDOWN);
+	if (first == X86_TRAP_PF) {
+		v->entry_info = INFO_VALID | INFO_ERROR_VALID | TYPE_HARD | X86_TRAP_DF;
+		v->entry_error = 0;
+	}
+	return AGAIN;
+}
+
+static enum after page_fault(struct vcpu *v)
+{
+	u64 la = vmread(EXIT_QUALIFICATION);
+	enum after after;
+	bool guest;
+
+	/* What went before has run up to its breakpoint, whose fetch it is that faults. */
+	if (v->over && !v->delivering && vmread(GUEST_RIP) != v->insn_rip)
+		return step_retire(v);
+	after = shadow_fault(v, la, &v->run.intr_error, &guest);
+	return after == LEAVE && guest ? reflect(v, la) : after;
+}
+
 static enum after do_exception(struct vcpu *v)
 {
 	u32 info = vmread(VM_EXIT_INTR_INFO), vector = info & 0xff;
@@ -191,8 +264,27 @@ static enum after do_exception(struct vcpu *v)
 		v->run.debug_bits = qual;
 		return leave(v, VMDBG_EXIT_DEBUG);
 	}
+	if (vector == X86_TRAP_PF && shadow_active(v))
+		return page_fault(v);
 	v->run.qualification = vmread(EXIT_QUALIFICATION);
 	return leave(v, VMDBG_EXIT_EXCEPTION);
+}
+
+/* Of the control registers only CR3 is another in hardware than the guest reads: with shadow tables. */
+static enum after do_cr(struct vcpu *v)
+{
+	u64 qual = vmread(EXIT_QUALIFICATION), cr3 = v->regs->cr3;
+	unsigned int reg = qual >> 8 & 15;
+
+	if (!shadow_active(v) || (qual & 0x3f) != (3 | CR_READ))
+		return leave(v, VMDBG_EXIT_HARDWARE);
+	if (!(v->regs->efer & EFER_LMA) || !(vmread(GUEST_CS_AR_BYTES) & BIT(13)))
+		cr3 = (u32)cr3;
+	if (reg == 4)
+		vmwrite(v, GUEST_RSP, cr3);
+	else
+		v->regs->gpr[reg] = cr3;
+	return advance(v);
 }
 
 /* What is the host's is done before anything else. True: there was something. */
@@ -233,6 +325,8 @@ static enum after by_reason(struct vcpu *v, u32 reason)
 		return leave(v, VMDBG_EXIT_SHUTDOWN);
 	case REASON_CPUID:
 		return do_cpuid(v);
+	case REASON_CR:
+		return do_cr(v);
 	case REASON_RDTSC:
 	case REASON_RDTSCP:
 		return do_rdtsc(v);
@@ -280,7 +374,7 @@ enum after vcpu_exit(struct vcpu *v, u32 reason)
 	if (v->step && !v->delivering && (host || (v->over && reason != REASON_EXCEPTION)) && step_done_by_pending(v))
 		return step_retire(v);
 	after = host ? AGAIN : by_reason(v, reason);
-	if (after != LEAVE && (vectoring & INFO_VALID))
+	if (after != LEAVE && (vectoring & INFO_VALID) && !(v->entry_info & INFO_VALID))
 		redeliver(v, vectoring);
 	if (after == LEAVE) {
 		v->run.insn_len = vmread(VM_EXIT_INSTRUCTION_LEN);

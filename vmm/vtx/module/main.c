@@ -10,7 +10,7 @@
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
-#include "vmdbg.h"
+#include "shadow.h"
 
 static int vmdbg_open(struct inode *inode, struct file *file)
 {
@@ -28,6 +28,7 @@ static int vmdbg_open(struct inode *inode, struct file *file)
 
 static void vcpu_free(struct vcpu *v)
 {
+	shadow_free(v);
 	ept_free(&v->ept);
 	free_page((unsigned long)v->vmcs);
 	free_pages((unsigned long)v->msr_bitmap, 2);
@@ -116,7 +117,7 @@ static long do_region(struct machine *m, const void __user *arg)
 
 static atomic_t next_vpid = ATOMIC_INIT(0);
 
-static int vcpu_init(struct vcpu *v, struct machine *m, u32 id)
+static int vcpu_init(struct vcpu *v, struct machine *m, u32 id, u32 flags)
 {
 	int ret;
 
@@ -131,6 +132,8 @@ static int vcpu_init(struct vcpu *v, struct machine *m, u32 id)
 		return -ENOMEM;
 	v->stats = v->shared + VMDBG_PAGE_STATS * PAGE_SIZE;
 	ret = ept_init(&v->ept);
+	if (!ret && flags & VMDBG_VCPU_SHADOW)
+		ret = shadow_create(v);
 	return ret ? ret : vmcs_create(v);
 }
 
@@ -142,7 +145,7 @@ static long do_vcpu(struct machine *m, const void __user *arg)
 
 	if (ret)
 		return ret;
-	if (create.id >= VMDBG_MAX_VCPUS)
+	if (create.id >= VMDBG_MAX_VCPUS || create.flags & ~VMDBG_VCPU_FLAGS || create.reserved)
 		return -EINVAL;
 	mutex_lock(&m->lock);
 	ret = -EEXIST;
@@ -157,7 +160,7 @@ static long do_vcpu(struct machine *m, const void __user *arg)
 	ret = -ENOMEM;
 	v = kzalloc(sizeof(*v), GFP_KERNEL_ACCOUNT);
 	if (v) {
-		ret = vcpu_init(v, m, create.id);
+		ret = vcpu_init(v, m, create.id, create.flags);
 		if (ret)
 			vcpu_free(v);
 	}

@@ -17,7 +17,7 @@
 #include <asm/tlbflush.h>
 #include <asm/vmx.h>
 
-#include "vmdbg.h"
+#include "shadow.h"
 
 #define REASON_EXTERNAL  1
 #define REASON_FAILED    BIT(31)
@@ -155,6 +155,8 @@ static enum after enter(struct vcpu *v)
 		ept_flush(&v->ept, true);
 		v->stats->inveps++;
 	}
+	if (shadow_take_stale(v) && vmx_caps.features & VMDBG_FEATURE_VPID)
+		vpid_flush(v->vpid);
 	if (read_cr2() != v->regs->cr2)
 		write_cr2(v->regs->cr2);
 	start = rdtsc();
@@ -239,6 +241,7 @@ static enum after slice(struct vcpu *v, int *error)
 	vmcs_make_current(v);
 	vmcs_load_host(v);
 	vmcs_load_guest(v);
+	shadow_load(v);
 	if (vmx_caps.features & VMDBG_FEATURE_VPID)
 		vpid_flush(v->vpid);
 	load_rest(v);
@@ -290,6 +293,10 @@ static int run_slices(struct vcpu *v)
 		case LEAVE:
 			return error;
 		case PIN:
+			if (shadow_wants(v)) {
+				error = shadow_grow(v);
+				break;
+			}
 			if (machine_is_ram(v->machine, v->need_gpa))
 				error = machine_pin(v->machine, v->need_gpa);
 			if (!error)
@@ -320,6 +327,8 @@ int vcpu_run(struct vcpu *v)
 		return -EOPNOTSUPP;
 	take_in(v);
 	ret = check_run(v);
+	if (!ret)
+		ret = shadow_begin(v);
 	if (ret)
 		return ret;
 	v->step = v->run.flags & VMDBG_RUN_STEP;

@@ -21,7 +21,7 @@
 #include <asm/processor-flags.h>
 #include <asm/vmx.h>
 
-#include "vmdbg.h"
+#include "shadow.h"
 
 #define DR_NONE   4
 #define DR7_FIXED 0x400ull
@@ -39,6 +39,7 @@ void pages_close(struct vcpu *v)
 {
 	while (v->nr_opened)
 		ept_clear(&v->ept, v->opened_entry[--v->nr_opened]);
+	shadow_settle(v);
 	v->run.nr_open = 0;
 	v->run.flags &= ~VMDBG_RUN_BOUNCE;
 }
@@ -195,7 +196,7 @@ static bool end_of(struct vcpu *v, unsigned int bits, unsigned int len, u64 *la)
 	case INSN_PUSHF:
 		break;
 	case INSN_REP:
-		if (v->guest_tf || v->run.nr_open || (v->run.flags & VMDBG_RUN_BOUNCE))
+		if (v->guest_tf || v->run.nr_open || (v->run.flags & VMDBG_RUN_BOUNCE) || shadow_written(v))
 			return false;
 		break;
 	case INSN_SYSCALL:

@@ -13,7 +13,7 @@
 #include <asm/trapnr.h>
 #include <asm/vmx.h>
 
-#include "vmdbg.h"
+#include "shadow.h"
 
 struct control {
 	u32 bit;
@@ -321,10 +321,13 @@ void vmcs_store_guest(struct vcpu *v)
 	r->rflags = vmread(GUEST_RFLAGS);
 	if (v->step)
 		r->rflags = (r->rflags & ~(u64)X86_EFLAGS_TF) | (v->guest_tf ? X86_EFLAGS_TF : 0);
-	r->cr3 = vmread(GUEST_CR3);
-	for (n = 0; n < 4; n++)
-		r->pdpte[n] = vmread(GUEST_PDPTR0 + 2 * n);
-	r->efer = vmread(GUEST_IA32_EFER);
+	/* With shadow tables these are the hardware's, and the guest's change by exits only. */
+	if (!shadow_active(v)) {
+		r->cr3 = vmread(GUEST_CR3);
+		for (n = 0; n < 4; n++)
+			r->pdpte[n] = vmread(GUEST_PDPTR0 + 2 * n);
+		r->efer = vmread(GUEST_IA32_EFER);
+	}
 	r->pat = vmread(GUEST_IA32_PAT);
 	r->sysenter_cs = vmread(GUEST_SYSENTER_CS);
 	r->sysenter_esp = vmread(GUEST_SYSENTER_ESP);

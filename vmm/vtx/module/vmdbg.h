@@ -89,6 +89,8 @@ void vpid_flush(u16 vpid);
 
 /* --- vCPU --- */
 
+struct shadow;
+
 struct vcpu {
 	struct mutex lock;
 	struct machine *machine;
@@ -98,6 +100,7 @@ struct vcpu {
 	bool launched;
 	int cpu; /* of the last slice */
 	struct ept ept;
+	struct shadow *shadow_tables; /* VMDBG_VCPU_SHADOW; or NULL */
 	struct vmdbg_cpuid_entry *cpuid;
 	unsigned int nr_cpuid;
 	u64 *breaks; /* ascending */
@@ -158,6 +161,10 @@ int vcpu_run(struct vcpu *v);
 /* exit.c */
 enum after { AGAIN, LEAVE, PIN };
 enum after vcpu_exit(struct vcpu *v, u32 reason);
+/* For walks of the guest's tables made here: whether flags may be set in the page without telling; tells that they are,
+ * unless the list is full. */
+bool page_may_be_marked(const struct vcpu *v, u64 gpa);
+bool page_note_marked(struct vcpu *v, u64 gpa);
 /* step.c */
 void step_begin(struct vcpu *v);
 void step_arm_watchdog(struct vcpu *v);

@@ -13,7 +13,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define VMDBG_ABI_VERSION 1
+#define VMDBG_ABI_VERSION 2
 
 #define VMDBG_MAX_REGIONS 8
 #define VMDBG_MAX_VCPUS   16
@@ -60,9 +60,16 @@ struct vmdbg_region {
 
 /* --- VMDBG_IOC_VCPU: makes vCPU id; its pages are then at VMDBG_MMAP(id, page) of the file --- */
 
+/* Shadow page tables: accessed and dirty flags in the guest's page tables are set by the accesses that it makes, and by no
+ * others. -EINVAL: there is RAM at the end of physical address space (4 MiB of 1 TiB, or of less if the host has less). */
+#define VMDBG_VCPU_SHADOW (1u << 0)
+#define VMDBG_VCPU_FLAGS  1u
+
 struct vmdbg_vcpu_create {
 	__u32 size;
 	__u32 id;
+	__u32 flags;
+	__u32 reserved;
 };
 
 #define VMDBG_PAGE_RUN       0 /* struct vmdbg_run, two pages */
@@ -175,7 +182,7 @@ struct vmdbg_regs {
 #define VMDBG_RUN_TABLES    (1u << 4)  /* descriptor-table accesses exit */
 #define VMDBG_RUN_TSC_HERE  (1u << 5)  /* RDTSC and RDTSCP are answered in the kernel and put into run.tsc */
 #define VMDBG_RUN_TSC_INSNS (1u << 6)  /* ... with tsc_base + insns. Otherwise tsc_base + the host's TSC */
-#define VMDBG_RUN_FLUSH     (1u << 7)  /* drop all translations first: CR0, CR3, CR4 or EFER were changed */
+#define VMDBG_RUN_FLUSH     (1u << 7)  /* guest memory, page tables perhaps, was written by others than this vCPU */
 #define VMDBG_RUN_BOUNCE    (1u << 8)  /* bounce_gpa's page is the bounce page for one instruction */
 #define VMDBG_RUN_CR3       (1u << 9)  /* free running: MOV to CR3 exits (stepping: always) */
 #define VMDBG_RUN_PASS      (1u << 10) /* VMDBG_EXIT_BREAK not for the first instruction */
@@ -198,6 +205,7 @@ enum vmdbg_exit {
 	VMDBG_EXIT_BAD_ENTRY, /* VM entry failed: vm_error, or hw_reason with bit 31 and qualification */
 	VMDBG_EXIT_SHUTDOWN,  /* triple fault (free running) */
 	VMDBG_EXIT_BREAK,     /* stepping: an address of VMDBG_IOC_BREAKS; the instruction has not run */
+	VMDBG_EXIT_TABLE,     /* running freely, shadow page tables: the next instruction has to be stepped */
 };
 
 struct vmdbg_tsc_read {
@@ -256,6 +264,9 @@ struct vmdbg_stats {
 	__u64 pages;        /* mapped by EPT violations */
 	__u64 inveps;       /* INVEPT executed */
 	__u64 guest_cycles; /* host TSC from entry to exit */
+	__u64 table_fills;  /* VMDBG_VCPU_SHADOW: page faults that only made shadow entries */
+	__u64 table_writes; /* ... writes of the guest's to page tables in use */
+	__u64 table_drops;  /* ... all shadow tables dropped: none was free, or paging's rules changed */
 };
 
 #define VMDBG_TSC_RING_OFFSET 2048 /* in the statistics page: struct vmdbg_tsc_read[VMDBG_TSC_RING] */

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * From the guest's RIP to the bytes there, through the guest's own page tables (SDM 3A chapter 4), for stepping to know
- * what it is about to step. Rights aren't looked at and no flag is set: where the guest's fetch faults, it faults by
- * itself. The page of the last instruction is remembered until something that could change it has run.
+ * The guest's page tables by the rules of its CPU model (SDM 3A chapter 4), and from its RIP to the bytes there, for
+ * stepping to know what it is about to step: there rights aren't looked at and no flag is set, since where the guest's
+ * fetch faults, it faults by itself. The page of the last instruction is remembered until something that could change it
+ * has run.
  */
+#include <linux/bits.h>
 #include <linux/mm.h>
 
 #include <asm/processor-flags.h>
 #include <asm/msr-index.h>
 
-#include "vmdbg.h"
+#include "shadow.h"
 
-#define PRESENT   1ull
-#define BIG       BIT_ULL(7)
-#define ADDR_MASK 0x000ffffffffff000ull
+#define ADDRESS GENMASK_ULL(GUEST_PHYS_BITS - 1, 12)
 
 static const u8 *guest_page(struct vcpu *v, u64 gpa)
 {
@@ -22,68 +22,123 @@ static const u8 *guest_page(struct vcpu *v, u64 gpa)
 	return page ? page_address(page) : NULL;
 }
 
+static enum guest_entry decode_32(const struct vmdbg_regs *r, u64 e, unsigned int level, u64 *address)
+{
+	if (level == 2 && (e & PTE_PS) && (r->cr4 & X86_CR4_PSE)) {
+		/* PSE-36: bits 20:13 are bits 39:32 of the address, bit 21 is reserved. */
+		*address = (e & 0xffc00000) | (e & 0x1fe000) << 19;
+		return e & BIT(21) ? ENTRY_RESERVED : ENTRY_PAGE;
+	}
+	*address = e & 0xfffff000;
+	return level == 1 ? ENTRY_PAGE : ENTRY_TABLE;
+}
+
+static enum guest_entry decode_64(const struct vmdbg_regs *r, u64 e, unsigned int level, u64 *address)
+{
+	unsigned int shift = PAGE_SHIFT + 9 * (level - 1);
+	u64 reserved = GENMASK_ULL(51, GUEST_PHYS_BITS);
+	bool page = level == 1 || ((e & PTE_PS) && level < 4);
+
+	if (!(r->efer & EFER_LMA))
+		reserved |= GENMASK_ULL(62, 52);
+	if (!(r->efer & EFER_NX))
+		reserved |= PTE_NX;
+	if (level == 4)
+		reserved |= PTE_PS;
+	/* Bit 12 of an entry for a large page is PAT. */
+	if (page && level > 1)
+		reserved |= GENMASK_ULL(shift - 1, 13);
+	if (e & reserved)
+		return ENTRY_RESERVED;
+	*address = e & ADDRESS;
+	if (page)
+		*address &= ~(BIT_ULL(shift) - 1);
+	return page ? ENTRY_PAGE : ENTRY_TABLE;
+}
+
+enum guest_entry guest_entry_decode(const struct vmdbg_regs *r, u64 e, unsigned int level, u64 *address, u32 *rights)
+{
+	if (!(e & PTE_P))
+		return ENTRY_ABSENT;
+	*rights = (e & PTE_W ? RIGHT_W : 0) | (e & PTE_U ? RIGHT_U : 0) | (e & PTE_NX ? 0 : RIGHT_X);
+	return r->cr4 & X86_CR4_PAE ? decode_64(r, e, level, address) : decode_32(r, e, level, address);
+}
+
+/* Where there is no RAM, all ones are read. False: the page is RAM, but not pinned. */
 static bool read_entry(struct vcpu *v, u64 gpa, unsigned int size, u64 *entry)
 {
 	const u8 *page = guest_page(v, gpa);
 
-	if (!page)
-		return false;
-	*entry = size == 8 ? *(const u64 *)(page + (gpa & ~PAGE_MASK & ~7ull))
-			   : *(const u32 *)(page + (gpa & ~PAGE_MASK & ~3ull));
-	return *entry & PRESENT;
-}
-
-static bool walk_32(struct vcpu *v, u64 la, u64 *gpa)
-{
-	u64 e;
-
-	if (!read_entry(v, (v->regs->cr3 & 0xfffff000) + (la >> 22 & 1023) * 4, 4, &e))
-		return false;
-	if ((e & BIG) && (v->regs->cr4 & X86_CR4_PSE)) {
-		*gpa = (e & 0xffc00000) | (e & 0x1fe000) << 19 | (la & 0x3fffff);
+	if (page) {
+		page += gpa & ~PAGE_MASK;
+		*entry = size == 8 ? READ_ONCE(*(const u64 *)page) : READ_ONCE(*(const u32 *)page);
 		return true;
 	}
-	if (!read_entry(v, (e & 0xfffff000) + (la >> 12 & 1023) * 4, 4, &e))
-		return false;
-	*gpa = (e & 0xfffff000) | (la & 0xfff);
-	return true;
+	*entry = size == 8 ? ~0ull : ~0u;
+	v->need_gpa = gpa;
+	return !machine_is_ram(v->machine, gpa);
 }
 
-static bool walk_64(struct vcpu *v, u64 la, u64 table, unsigned int level, u64 *gpa)
+static enum guest_walked walk_from(struct vcpu *v, u64 la, u64 table, unsigned int level, struct guest_walk *w)
 {
-	u64 e, offset;
+	unsigned int bits = w->size == 8 ? 9 : 10;
+	enum guest_entry kind;
+	u64 address, e;
+	u32 rights;
 
+	w->nr = 0;
+	w->rights = RIGHT_ALL;
 	for (;; level--) {
-		unsigned int shift = PAGE_SHIFT + 9 * (level - 1);
+		unsigned int shift = PAGE_SHIFT + bits * (level - 1);
+		u64 gpa = table + (la >> shift & (BIT(bits) - 1)) * w->size;
 
-		if (!read_entry(v, table + (la >> shift & 511) * 8, 8, &e))
-			return false;
-		if (level == 1 || (level < 4 && (e & BIG))) {
-			offset = la & (BIT_ULL(shift) - 1);
-			*gpa = (e & ADDR_MASK & ~(BIT_ULL(shift) - 1)) | offset;
-			return true;
+		if (!read_entry(v, gpa, w->size, &e))
+			return WALK_UNPINNED;
+		w->gpa[w->nr] = gpa;
+		w->entry[w->nr++] = e;
+		kind = guest_entry_decode(v->regs, e, level, &address, &rights);
+		if (kind <= ENTRY_RESERVED) {
+			w->error = kind == ENTRY_RESERVED ? FAULT_P | FAULT_RSVD : 0;
+			return WALK_FAULT;
 		}
-		table = e & ADDR_MASK;
+		w->rights &= rights;
+		if (kind == ENTRY_PAGE) {
+			w->address = address | (la & (BIT_ULL(shift) - 1));
+			return WALK_DONE;
+		}
+		table = address;
 	}
 }
 
-static bool translate(struct vcpu *v, u64 la, u64 *gpa)
+enum guest_walked guest_walk(struct vcpu *v, u64 la, struct guest_walk *w)
 {
 	const struct vmdbg_regs *r = v->regs;
 	u64 e;
 
-	if (!(r->cr0 & X86_CR0_PG)) {
+	w->size = r->cr4 & X86_CR4_PAE ? 8 : 4;
+	if (w->size == 4)
+		return walk_from(v, (u32)la, r->cr3 & 0xfffff000, 2, w);
+	if (r->efer & EFER_LMA)
+		return walk_from(v, la, r->cr3 & ADDRESS, 4, w);
+	e = r->pdpte[la >> 30 & 3];
+	w->nr = 0;
+	w->error = 0;
+	return e & PTE_P ? walk_from(v, (u32)la, e & ADDRESS, 2, w) : WALK_FAULT;
+}
+
+static bool translate(struct vcpu *v, u64 la, u64 *gpa)
+{
+	struct guest_walk w;
+
+	if (!(v->regs->cr0 & X86_CR0_PG)) {
 		*gpa = la;
 		return true;
 	}
-	if (!(r->cr4 & X86_CR4_PAE))
-		return walk_32(v, la, gpa);
-	if (r->efer & EFER_LMA)
-		return walk_64(v, la, r->cr3 & ADDR_MASK, 4, gpa);
-	e = r->pdpte[la >> 30 & 3];
-	return (e & PRESENT) && walk_64(v, la, e & ADDR_MASK, 2, gpa);
+	if (guest_walk(v, la, &w) != WALK_DONE)
+		return false;
+	*gpa = w.address;
+	return true;
 }
-
 static const u8 *code_page(struct vcpu *v, u64 la)
 {
 	u64 gpa;
