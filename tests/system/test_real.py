@@ -32,15 +32,15 @@ KNOWN_WARNINGS_BIOS = [
 # What the drivers say of each chip; SHELL_COMMANDS come after.
 CLAIMS = [
     ("CPU model", r"^chip cpu: vmdbg virtual CPU v2\.1$"),
-    ("IO-APIC: keyboard, serial port, RTC, ACPI and disk have interrupts",
-     r"^chip interrupts: 1=i8042\(IO-APIC\) 4=ttyS0\(IO-APIC\) 8=rtc0\(IO-APIC\) 9=acpi\(IO-APIC\) 14=.*pata_legacy"),
-    ("TSC and ACPI timer", r"^chip clock: tsc of .*acpi_pm"),
+    ("IO-APIC: timer, keyboard, serial port, RTC, ACPI and disk have interrupts",
+     r"^chip interrupts: 0=timer\(IO-APIC\) 1=i8042\(IO-APIC\) 4=ttyS0\(IO-APIC\) 8=rtc0\(IO-APIC\) 9=acpi\(IO-APIC\) 14=.*pata_legacy"),
+    ("TSC, HPET and ACPI timer", r"^chip clock: tsc of tsc hpet acpi_pm *$"),
     ("local APIC timer", r"^chip timer: lapic-deadline$"),
     ("RTC with the date", r"^chip rtc: rtc_cmos .*Mon Jan +1 00:00"),
     ("both serial ports", r"^chip serial: 0=16550A@3F8,4 1=16550A@2F8,3$"),
     ("keyboard and speaker", r"^chip input: AT Translated Set 2 keyboard,PC Speaker$"),
     ("PCI bridges", r"^chip pci: 0000:00:00\.0=8086:1237 0000:00:01\.0=8086:7000$"),
-    ("ACPI tables", r"^chip acpi: APIC DSDT FACP FACS"),
+    ("ACPI tables", r"^chip acpi: APIC DSDT FACP FACS HPET"),
     ("8259A, 8254, i8042, RTC, FPU, VGA, panic port and ACPI ports",
      r"^chip ports: .*0020-0021=pic1 .*0040-0043=timer0 .*0060-0060=keyboard .*0070-0071=rtc0 .*00f0-00ff=fpu "
      r".*03c0-03df=vga\+ .*0505-0505=QEMU0001:00 .*ACPI_PM_TMR"),
