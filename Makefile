@@ -114,6 +114,7 @@ $(FUZZERS): $(FUZZ)/%: $(FUZZ)/%.o $(FUZZ)/libvmdbg.a
 
 -include mk/guests.mk
 -include mk/vtx.mk
+-include mk/coverage.mk
 
 # Tests. tests/lib/collect.py runs them, counts their cases and prints the closing line.
 

@@ -413,6 +413,96 @@ static void shadows(void)
 							  (trap.dr6 & DR6_BITS) == (BS | 1));
 }
 
+/* --- priorities (SDM 3A table 6-2) --- */
+
+#define APIC 0xfee00000u
+
+static volatile u32 *apic(u32 reg)
+{
+	return (u32 *)(ulong)(APIC + reg);
+}
+
+static struct {
+	unsigned vector;
+	u64 ip, dr6;
+} came[4];
+static unsigned nr_came;
+
+/* Notes up to two events and goes on without TF; what comes third ends the run. */
+static bool note_two(struct frame *f)
+{
+	if (nr_came == 2 || (f->vector != VEC_DB && f->vector != 0x41 && f->vector != VEC_UD))
+		return false;
+	came[nr_came].vector = f->vector;
+	came[nr_came].ip = f->ip;
+	came[nr_came++].dr6 = READ_DR(6) & DR6_BITS;
+	WRITE_DR(6, DR6_INIT);
+	f->flags &= ~FLAG_TF;
+	if (f->vector == 0x41)
+		*apic(0xb0) = 0;
+	return true;
+}
+
+static void run_two(const u8 *code, ulong flags, ulong di)
+{
+	nr_came = 0;
+	WRITE_DR(6, DR6_INIT);
+	trap_hook = note_two;
+	ring_call(0, code, flags, 0, di);
+	trap_hook = NULL;
+	WRITE_DR(7, DR7_INIT);
+}
+
+static void priorities(void)
+{
+	static struct table t = {
+	    .name = "a breakpoint at every instruction beside a single step: the trap of the one before first"};
+
+	for (unsigned at = 1; at < 4; at++) {
+		arm(1, (u64)d_nops + at, EXEC, 1, 1);
+		/* TF one instruction before it. Whether its DR6 has the other's bit already is left to the processor. */
+		run_two(d_nops + at - 1, FLAG_TF, 0);
+		if (table_case(&t, nr_came == 2 && came[0].vector == VEC_DB && (came[0].dr6 & BS) &&
+				       came[1].vector == VEC_DB && came[1].dr6 == 2 && came[0].ip == came[1].ip &&
+				       came[1].ip == (u64)d_nops + at)) {
+			put_value("n", nr_came);
+			put_value("dr6", came[0].dr6);
+			note(came[0].vector);
+		}
+	}
+	table_line("", &t);
+	arm(0, (u64)area, WRITE, 1, 1);
+	WRITE_DR(1, (u64)d_w1 + 2);
+	WRITE_DR(7, DR7_INIT | 1 | 1 << 16 | 1 << 2);
+	run_two(d_w1, 0, (u64)area);
+	claim("a data breakpoint, then an instruction breakpoint at the next one",
+	      nr_came == 2 && (came[0].dr6 & 1) && came[1].dr6 == 2 && came[1].ip == (u64)d_w1 + 2);
+	arm(0, (u64)d_ud, EXEC, 1, 1);
+	STUB(d_nop_ud, "nop; ud2");
+	run_two(d_nop_ud, FLAG_TF, 0);
+	claim("a single step before the next instruction's fault",
+	      nr_came == 2 && came[0].vector == VEC_DB && (came[0].dr6 & BS) && came[1].vector == VEC_UD);
+	/* An interrupt that waits when STI's shadow ends. */
+	STUB(d_sti, "sti; nop; nop; cli; nop");
+	*apic(0xf0) = 0x1ff;
+	*apic(0x300) = 1 << 18 | 0x41;
+	run_two(d_sti, FLAG_TF, 0);
+	claim("a single step in STI's shadow",
+	      nr_came >= 1 && came[0].vector == VEC_DB && came[0].ip == (u64)d_sti + 1);
+	STUB(d_popf_if, "pushf; orl $0x200, (%rsp); nop; popf; nop; cli; nop");
+	nr_came = 0;
+	*apic(0x300) = 1 << 18 | 0x41;
+	arm(1, (u64)d_popf_if + 10, EXEC, 1, 1);
+	run_two(d_popf_if, 0, 0);
+	claim("an interrupt before an instruction breakpoint",
+	      nr_came == 2 && came[0].vector == 0x41 && came[1].vector == VEC_DB && came[0].ip == came[1].ip);
+	/* Whatever is left. */
+	trap_hook = note_two;
+	nr_came = 0;
+	asm volatile("sti; nop; nop; cli");
+	trap_hook = NULL;
+}
+
 /* --- general detect, DR4 and DR5, INT1, what is kept --- */
 
 static void registers(void)
@@ -510,16 +600,12 @@ static void registers(void)
 
 /* --- NMI --- */
 
-#define APIC 0xfee00000u
-
 static volatile unsigned nmis, nested, depth;
 
 static void send_nmi(void)
 {
-	volatile u32 *icr = (u32 *)(ulong)(APIC + 0x300);
-
-	icr[4] = *(volatile u32 *)(ulong)(APIC + 0x20) & 0xff000000;
-	icr[0] = 4 << 8 | 1 << 14;
+	*apic(0x310) = *apic(0x20) & 0xff000000;
+	*apic(0x300) = 4 << 8 | 1 << 14;
 	for (int n = 0; n < 100; n++)
 		asm volatile("nop");
 }
@@ -559,7 +645,7 @@ static void nmi(void)
 	extern char trap_stubs[];
 	idt_set(VEC_NMI, trap_stubs + 16 * VEC_NMI, SEL_KCODE, 0xe, 0, 0);
 	wrmsr(0x1b, rdmsr(0x1b) | BIT(11));
-	*(volatile u32 *)(ulong)(APIC + 0xf0) = 0x1ff;
+	*apic(0xf0) = 0x1ff;
 	trap_hook = on_nmi;
 	send_nmi();
 	claim_eq("an NMI in the handler waits for IRET, then comes", nmis, 2);
@@ -583,6 +669,7 @@ void kmain(void)
 	single_steps();
 	branch_steps();
 	shadows();
+	priorities();
 	registers();
 	nmi();
 }
