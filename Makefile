@@ -52,7 +52,7 @@ TESTLIBS  := -lcheck -lsubunit -lrt -lpthread
 
 # Sources
 
-LIB_SRC  := $(sort $(wildcard vmm/*.c vmm/*/*.c replay/*.c traces/*.c gdbstub/*.c introspect/*.c))
+LIB_SRC  := $(sort $(wildcard vmm/*.c vmm/*/*.c replay/*.c traces/*.c gdbstub/*.c introspect/*.c) vmm/vtx/module/insn.c)
 PROG_SRC := $(sort $(wildcard vmdbg.c cmd/*.c))
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_AUX := $(sort $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))

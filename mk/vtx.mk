@@ -55,10 +55,10 @@ module-clang: | $(VTX_DEPS)
 	$(Q)$(call build_module,$(HOSTDIR)/clang,$(HOST_KDIR),CC=$(abspath tests/host/kernel-clang.sh))
 	@echo '  CLANG   $(HOSTDIR)/clang/vmdbg.ko'
 
-HOST_TESTS := $(addprefix $(HOSTDIR)/bin/,abi lockstep fuzz bench beside smp)
+HOST_TESTS := $(addprefix $(HOSTDIR)/bin/,abi lockstep freely fuzz bench beside smp)
 HOST_OBJ   := $(OBJ)/tests/host
 
-$(HOSTDIR)/bin/lockstep: $(HOST_OBJ)/lockstep.o $(LIB)
+$(HOSTDIR)/bin/lockstep $(HOSTDIR)/bin/freely: $(HOSTDIR)/bin/%: $(HOST_OBJ)/%.o $(LIB)
 	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(MODEFLAGS) -o $@ $^ $(LIBS)
 $(addprefix $(HOSTDIR)/bin/,abi fuzz bench beside smp): $(HOSTDIR)/bin/%: $(HOST_OBJ)/%.o $(HOST_OBJ)/vm.o
 	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(MODEFLAGS) -static -o $@ $^
@@ -83,9 +83,9 @@ check-vtx-linux: all guests $(HOST_FILES)
 
 # Guests of these tests alone.
 
-HOST_GUESTS := $(HOSTDIR)/guest/mix64.elf $(HOSTDIR)/guest/real16.elf
+HOST_GUESTS := $(addprefix $(HOSTDIR)/guest/,mix64.elf free64.elf real16.elf)
 
-$(HOSTDIR)/guest/mix64.elf: $(GUEST)/64/tests/host/guest/mix64.o $(GUESTLIB64) $(GUESTLINK)
+$(HOSTDIR)/guest/mix64.elf $(HOSTDIR)/guest/free64.elf: $(HOSTDIR)/guest/%.elf: $(GUEST)/64/tests/host/guest/%.o $(GUESTLIB64) $(GUESTLINK)
 	$(call say,GUEST,$@)mkdir -p $(@D) && gcc -m64 $(GUESTLD) -Wl,-T,$(GUESTLINK) -o $@ $(filter %.o,$^)
 $(HOSTDIR)/guest/real16.elf: $(GUEST)/32/tests/host/guest/real16.S.o $(GUESTLINK)
 	$(call say,GUEST,$@)mkdir -p $(@D) && gcc -m32 $(GUESTLD) -Wl,-T,$(GUESTLINK) -o $@ $(filter %.o,$^)

@@ -94,6 +94,8 @@ static void run(struct target *t)
 	run->bounce_gpa = number();
 	run->inject_info = below(3) ? 0 : (u32)next() | 0x80000000;
 	run->inject_len = (u32)below(16);
+	run->alarm = below(2) ? ~0ull : number();
+	run->tsc_room = (u32)number();
 	run->nr_dirty = below(16) ? 0 : (u32)number();
 	run->nr_tsc = below(16) ? 0 : (u32)number();
 	ioctl(t->vm.fd, VMDBG_IOC_RUN, &arg);

@@ -119,6 +119,8 @@ void vm_open(struct vm *vm, enum vm_mode mode, const u8 *code, const u8 *end)
 	vm->bounce = (u8 *)vm->run + (VMDBG_PAGE_BOUNCE << 12);
 	vm->stats = (void *)((u8 *)vm->run + (VMDBG_PAGE_STATS << 12));
 	vm_prepare(vm->ram, vm->regs, mode, code, end);
+	vm->run->alarm = vm->run->tsc_limit = ~0ull;
+	vm->run->tsc_room = VMDBG_TSC_RING;
 }
 
 void vm_close(struct vm *vm)

@@ -219,10 +219,11 @@ int vtx_exit_wrmsr(struct vtx_cpu *cpu)
 	return 0;
 }
 
-/* Answers that depend on no register are left with the module, which gives them from then on. */
+/* Answers that depend on no register are left with the module, which gives them from then on; unless what they take from
+ * the machine counts as an access. */
 static void remember_cpuid(struct vtx_cpu *cpu, u32 leaf, u32 subleaf, const struct cpuid_regs *r)
 {
-	if (leaf == 1 || cpu->nr_cpuid == VMDBG_MAX_CPUID)
+	if (leaf == 1 || cpu->nr_cpuid == VMDBG_MAX_CPUID || cpu->vcpu.machine->config.free)
 		return;
 	cpu->cpuid[cpu->nr_cpuid++] = (struct vmdbg_cpuid_entry){
 	    .leaf = leaf,

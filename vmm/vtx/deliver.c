@@ -4,9 +4,6 @@
 #include "vmm/memory.h"
 #include "vmm/vtx/vtx.h"
 
-#define INFO_VALID ((u32)BIT(31))
-#define INFO_ERROR ((u32)BIT(11))
-
 static bool contributory(u8 vector)
 {
 	return vector == X86_DE || (vector >= X86_TS && vector <= X86_GP);
@@ -73,7 +70,7 @@ static bool attempt(struct vtx_cpu *cpu, const struct event *e)
 		run->inject_info = INFO_VALID | (u32)e->type << 8 | e->vector | (error ? INFO_ERROR : 0);
 		run->inject_error = e->error;
 		run->inject_len = e->len;
-		exit = vtx_enter(cpu, VMDBG_RUN_DELIVER, ~0ull);
+		exit = vtx_enter(cpu, VMDBG_RUN_STEP | VMDBG_RUN_DELIVER, ~0ull);
 		run->inject_info = 0;
 		if (exit == VMDBG_EXIT_DELIVERED)
 			return true;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Registers between struct x86_state and the module's layout. What only the engine changes (control and debug registers,
- * most MSRs, PDPTEs) goes out and isn't read back. */
+/* Registers between struct x86_state and the module's layout. What only the engine changes (control registers but CR2 and
+ * CR3, debug registers, most MSRs) goes out and isn't read back. */
 #include "vmm/vtx/vtx.h"
 
 /* FXSAVE64 image (SDM 1, table 10-2). */
@@ -121,6 +121,9 @@ void vtx_regs_in(struct x86_state *s, const struct vmdbg_regs *r)
 	s->gdtr = (struct x86_table){.base = r->gdtr.base, .limit = r->gdtr.limit};
 	s->idtr = (struct x86_table){.base = r->idtr.base, .limit = r->idtr.limit};
 	s->cr2 = r->cr2;
+	s->cr3 = r->cr3;
+	if ((s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !(s->efer & EFER_LMA))
+		memcpy(s->pdpte, r->pdpte, sizeof(s->pdpte));
 	s->kernel_gs_base = r->kernel_gs_base;
 	s->interruptibility = r->interruptibility;
 	fpu_in(&s->fpu, r->fxsave);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The VT-x engine: guest code runs in VMX non-root mode, under vmdbg.ko (module/). The module steps from instruction to
- * instruction and counts; whatever needs more than that comes back as an exit and is carried out here. */
+ * instruction and counts, or lets a machine that runs freely go on by itself; whatever needs more than that comes back as an
+ * exit and is carried out here. Running freely, what is awkward is stepped: one instruction, and on. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,14 +10,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "vmm/host_time.h"
 #include "vmm/machine.h"
 #include "vmm/vtx/module/insn.h"
 #include "vmm/vtx/vtx.h"
 
-#define SHADOW     (BLOCK_STI | BLOCK_MOV_SS)
-#define DEBUG_BS   BIT(14)
-#define INFO_VALID ((u32)BIT(31))
-#define INFO_ERROR ((u32)BIT(11))
+#define SHADOW   (BLOCK_STI | BLOCK_MOV_SS)
+#define DEBUG_BS BIT(14)
 
 /* Basic exit reasons (SDM 3C appendix C). */
 enum hw_reason {
@@ -32,6 +32,8 @@ enum hw_reason {
 	HW_IO = 30,
 	HW_RDMSR = 31,
 	HW_WRMSR = 32,
+	HW_TABLES = 46,
+	HW_LDT_TR = 47,
 	HW_RDTSCP = 51,
 	HW_WBINVD = 54,
 	HW_XSETBV = 55,
@@ -78,13 +80,36 @@ static void note_written(struct vtx_cpu *cpu)
 	cpu->run->nr_dirty = 0;
 }
 
-/* With the virtual clock the TSC is a function of position, and the module can tell it. */
+/* With the virtual clock the TSC is a function of position, and the module can tell it. With the host's it can where the
+ * machine lets it, up to the access at which the run is to end: that one is made here. */
 static u32 tsc_flags(struct vtx_cpu *cpu)
 {
-	if (cpu->vcpu.machine->config.clock != CLOCK_VIRTUAL)
+	const struct machine *m = cpu->vcpu.machine;
+	struct vmdbg_run *run = cpu->run;
+	u64 base, floor, limit;
+
+	if (m->config.clock == CLOCK_VIRTUAL) {
+		run->tsc_base = cpu->vcpu.ops->tsc(&cpu->vcpu) - cpu->vcpu.insns;
+		return VMDBG_RUN_TSC_HERE | VMDBG_RUN_TSC_INSNS;
+	}
+	if (m->accesses + 1 >= m->stop_at || !cpu->vcpu.ops->tsc_direct(&cpu->vcpu, &base, &floor, &limit))
 		return 0;
-	cpu->run->tsc_base = cpu->vcpu.ops->tsc(&cpu->vcpu) - cpu->vcpu.insns;
-	return VMDBG_RUN_TSC_HERE | VMDBG_RUN_TSC_INSNS;
+	run->tsc_base = base;
+	run->tsc_floor = floor;
+	run->tsc_limit = limit;
+	run->tsc_room = (u32)min64(m->stop_at - m->accesses - 1, VMDBG_TSC_RING);
+	run->tsc_aux = (u32)cpu->vcpu.regs.tsc_aux;
+	return VMDBG_RUN_TSC_HERE;
+}
+
+static void tell_tsc(struct vtx_cpu *cpu)
+{
+	const struct vmdbg_tsc_read *ring = (const void *)((const u8 *)cpu->stats + VMDBG_TSC_RING_OFFSET);
+
+	if (cpu->vcpu.machine->config.clock == CLOCK_VIRTUAL)
+		return;
+	for (u32 n = 0; n < cpu->run->nr_tsc && n < VMDBG_TSC_RING; n++)
+		cpu->vcpu.ops->tsc_taken(&cpu->vcpu, ring[n].value);
 }
 
 static void bad_entry(struct vtx_cpu *cpu)
@@ -103,7 +128,7 @@ int vtx_enter(struct vtx_cpu *cpu, u32 flags, u64 until)
 	struct vmdbg_run *run = cpu->run;
 	const struct probe *p = &cpu->vcpu.probe;
 
-	flags |= VMDBG_RUN_STEP | tsc_flags(cpu);
+	flags |= tsc_flags(cpu);
 	if (cpu->changed)
 		flags |= VMDBG_RUN_FLUSH;
 	cpu->changed = false;
@@ -118,6 +143,7 @@ int vtx_enter(struct vtx_cpu *cpu, u32 flags, u64 until)
 	run->until = until;
 	run->insns = cpu->vcpu.insns;
 	run->branches = cpu->vcpu.branches;
+	run->alarm = cpu->vcpu.alarm;
 	run->nr_dirty = run->nr_tsc = 0;
 	vtx_regs_out(&run->regs, &cpu->vcpu.regs);
 	if (ioctl(cpu->fd, VMDBG_IOC_RUN, &arg)) {
@@ -135,7 +161,9 @@ int vtx_enter(struct vtx_cpu *cpu, u32 flags, u64 until)
 	/* The device's part of the instruction comes before it is counted. */
 	if (run->exit == VMDBG_EXIT_OPENED)
 		vtx_opened(cpu);
-	cpu->vcpu.insns = run->insns;
+	cpu->vcpu.insns = run->insns + run->moved;
+	cpu->vcpu.regs.pending_db |= run->pending_debug;
+	tell_tsc(cpu);
 	return (int)run->exit;
 }
 
@@ -222,7 +250,14 @@ static bool changes_translations(const struct vtx_cpu *cpu)
 
 static void hardware_exit(struct vtx_cpu *cpu)
 {
+	u32 reason = cpu->run->hw_reason & 0xffff;
 	unsigned len = cpu->run->insn_len;
+
+	/* A processor without UMIP: stepping knows what is forbidden. */
+	if (reason == HW_TABLES || reason == HW_LDT_TR) {
+		cpu->alone = true;
+		return;
+	}
 
 	if (carry_out(cpu)) {
 		vtx_deliver_fault(cpu);
@@ -238,7 +273,7 @@ static void exception_exit(struct vtx_cpu *cpu)
 {
 	const struct vmdbg_run *run = cpu->run;
 	u8 vector = run->intr_info & 0xff;
-	enum event_type type = run->intr_info >> 8 & 7;
+	enum event_type type = INFO_TYPE(run->intr_info);
 
 	cpu->vcpu.regs.pending_db = 0;
 	probe_forget_reads(&cpu->vcpu.probe);
@@ -279,19 +314,44 @@ static void deliver_debug(struct vtx_cpu *cpu)
 	vtx_deliver(cpu, EVENT_EXCEPTION, X86_DB, false, 0, 0);
 }
 
+/* Running freely: an exit that cut short what hardware was delivering. It is delivered here, with all that it meets. */
+static bool delivery_cut(struct vtx_cpu *cpu, int exit)
+{
+	const struct vmdbg_run *run = cpu->run;
+	u32 info = run->vectoring_info;
+
+	if (run->flags & VMDBG_RUN_STEP || !(info & INFO_VALID) ||
+	    (exit != VMDBG_EXIT_EPT && exit != VMDBG_EXIT_DIRTY && exit != VMDBG_EXIT_TABLE))
+		return false;
+	vtx_deliver(cpu, INFO_TYPE(info), info & 0xff, info & INFO_ERROR, run->vectoring_error, run->insn_len);
+	return true;
+}
+
 static void handle(struct vtx_cpu *cpu, int exit)
 {
 	bool fault = false;
 
+	cpu->cut = exit == VMDBG_EXIT_KICK || (exit == VMDBG_EXIT_OPENED && !cpu->run->retired);
+	if (delivery_cut(cpu, exit))
+		return;
 	switch (exit) {
 	case VMDBG_EXIT_POSITION:
-	case VMDBG_EXIT_WINDOW:
 	case VMDBG_EXIT_BREAK:
 		break;
-	case VMDBG_EXIT_KICK:
+	case VMDBG_EXIT_WINDOW: /* SDM 3C 28.3.3: RF is set between two iterations */
+		cpu->cut = cpu->vcpu.regs.rflags & RFLAGS_RF;
+		break;
 	case VMDBG_EXIT_DIRTY:
+	case VMDBG_EXIT_TABLE:
+		cpu->alone = true;
+		return;
+	case VMDBG_EXIT_KICK:
 	case VMDBG_EXIT_TSC:
 		return; /* the instruction hasn't run: what is open stays so */
+	case VMDBG_EXIT_SHUTDOWN:
+		cpu->vcpu.regs.activity = ACTIVITY_SHUTDOWN;
+		cpu->vcpu.regs.rflags &= ~RFLAGS_RF;
+		break;
 	case VMDBG_EXIT_OPENED:
 		debug_exit(cpu);
 		break;
@@ -331,34 +391,84 @@ static bool stop(struct vtx_cpu *cpu, u64 until, enum exit_reason *reason)
 	bool delivered = cpu->delivery;
 
 	cpu->delivery = false;
-	return vcpu_run_ends(&cpu->vcpu, until, delivered, cpu->stuck, reason);
+	return vcpu_run_ends(&cpu->vcpu, until, delivered, cpu->stuck || cpu->alarmed, reason);
+}
+
+static bool at_rep(struct vtx_cpu *cpu)
+{
+	const struct x86_state *s = &cpu->vcpu.regs;
+	unsigned bits = x86_64bit(s) ? 64 : s->seg[SEG_CS].ar & AR_DB ? 32 : 16, len;
+	u8 code[15];
+
+	return insn_classify(code, vtx_code(cpu, code), bits, &len) == INSN_REP;
+}
+
+/* Whether the next instruction must be run alone: something is open or held for it, or is to be told behind it; a REP that
+ * goes on is no new arrival at the breakpoint before it. */
+static bool runs_alone(struct vtx_cpu *cpu, bool free)
+{
+	const struct x86_state *s = &cpu->vcpu.regs;
+
+	if (cpu->x87.pending || vtx_watch_each(cpu))
+		return true;
+	return free && (cpu->alone || cpu->open.bounce || cpu->open.nr || s->pending_db || (s->rflags & RFLAGS_TF) ||
+			(s->interruptibility & SHADOW) || (vtx_watch_here(cpu) && at_rep(cpu)));
+}
+
+static void run_on(struct vtx_cpu *cpu, u64 until)
+{
+	struct vcpu *vcpu = &cpu->vcpu;
+	bool free = vcpu->machine->config.free && until == VCPU_FREE;
+	bool alone = runs_alone(cpu, free);
+	u32 flags = VMDBG_RUN_PASS | (vcpu->want_window ? VMDBG_RUN_WINDOW : 0);
+
+	if (!free || alone || vtx_watch_steps(cpu))
+		flags |= VMDBG_RUN_STEP;
+	if (cpu->x87.pending)
+		flags |= VMDBG_RUN_X87;
+	if (vcpu->probe.in[PROBE_EVENT + TARGET_EVENT_CR3].nr)
+		flags |= VMDBG_RUN_CR3;
+	cpu->alone = false;
+	handle(cpu, vtx_enter(cpu, flags, alone ? vcpu->insns + 1 : until));
+	cpu->alarmed = free && cpu->run->exit == VMDBG_EXIT_KICK && monotonic_ns() >= vcpu->alarm;
+}
+
+/* Whether the run was cut where a breakpoint can't find the place again: amid a REP, behind MOV SS, with a trap to come. */
+static bool no_place(struct vtx_cpu *cpu)
+{
+	const struct x86_state *s = &cpu->vcpu.regs;
+
+	return cpu->cut && (s->interruptibility & SHADOW || s->pending_db || at_rep(cpu));
+}
+
+/* Running freely: whether the next instruction has begun, as flags in the guest's tables show. No place to stop. */
+static bool midway(const struct vtx_cpu *cpu)
+{
+	return cpu->vcpu.machine->config.free && !cpu->stuck && (cpu->alone || cpu->open.bounce || cpu->open.nr);
 }
 
 static enum exit_reason vtx_run(struct vcpu *vcpu, u64 until)
 {
 	struct vtx_cpu *cpu = vtx_cpu(vcpu);
 	enum exit_reason reason;
-	bool alone;
-	u32 flags;
 
-	vcpu->probe.fresh = cpu->delivery = false;
+	vcpu->probe.fresh = cpu->delivery = cpu->alarmed = cpu->alone = cpu->cut = false;
 	cpu->changed |= vcpu->count > 1;
 	probe_settle(&vcpu->probe);
 	vtx_open_reset(cpu);
 	cpu->x87.pending = false;
-	while (!stop(cpu, until, &reason)) {
-		if (vcpu->regs.pending_db && !(vcpu->regs.interruptibility & BLOCK_MOV_SS)) {
-			deliver_debug(cpu);
-			continue;
+	while (midway(cpu) || !stop(cpu, until, &reason)) {
+		if (!midway(cpu)) {
+			if (vcpu->regs.pending_db && !(vcpu->regs.interruptibility & BLOCK_MOV_SS)) {
+				deliver_debug(cpu);
+				continue;
+			}
+			if (vtx_watch_exec(cpu))
+				continue;
 		}
-		if (vtx_watch_exec(cpu))
-			continue;
-		flags = VMDBG_RUN_PASS | (vcpu->want_window ? VMDBG_RUN_WINDOW : 0);
-		if (cpu->x87.pending)
-			flags |= VMDBG_RUN_X87;
-		alone = cpu->x87.pending || vtx_watch_each(cpu);
-		handle(cpu, vtx_enter(cpu, flags, alone ? vcpu->insns + 1 : until));
+		run_on(cpu, until);
 	}
+	vcpu->amid = vcpu->machine->config.free && no_place(cpu);
 	return reason;
 }
 
@@ -464,6 +574,8 @@ static int vtx_vcpu_create(struct machine *m, unsigned id, struct vcpu **vcpu, s
 
 const struct engine_ops vtx_engine = {
     .name = "vtx",
+    .free_running = true,
+    .prefers_free = true,
     .exact_insns = true,
     .exact_branches = true,
     .probe = vtx_probe,

@@ -40,6 +40,9 @@ struct vtx_cpu {
 	} fault;
 	bool changed;  /* the guest's memory, by others than the guest, since it ran last: VMDBG_RUN_FLUSH */
 	bool delivery; /* an exception was delivered since stop() looked */
+	bool alarmed;  /* vcpu.alarm has come */
+	bool alone;    /* the next instruction is stepped, whatever may be done otherwise */
+	bool cut;      /* the last exit came between two iterations of a REP, or may have */
 	struct vtx_open open;
 	/* An x87 instruction that is run alone: special.c. */
 	struct {
@@ -48,7 +51,7 @@ struct vtx_cpu {
 		u16 opcode, fop;
 		u64 fdp;
 	} x87;
-	bool stuck; /* the module failed: the machine is over, and machine->fault says why */
+	bool stuck;              /* the module failed: the machine is over, and machine->fault says why */
 	struct vtx_watch *watch; /* watch.c */
 	struct vmdbg_cpuid_entry cpuid[VMDBG_MAX_CPUID];
 	unsigned nr_cpuid;
@@ -64,7 +67,7 @@ void vtx_regs_out(struct vmdbg_regs *r, const struct x86_state *s);
 void vtx_regs_in(struct x86_state *s, const struct vmdbg_regs *r);
 
 /* --- vtx.c --- */
-/* One VMDBG_IOC_RUN with @flags on top of the usual: registers out and in, written pages noted. What the run page's
+/* One VMDBG_IOC_RUN with @flags (VMDBG_RUN_STEP, or the guest runs freely) on top of the usual: registers out and in, written pages noted. What the run page's
  * other inputs say must be set before. Returns enum vmdbg_exit, or -1 when the module failed (cpu->stuck). */
 int vtx_enter(struct vtx_cpu *cpu, u32 flags, u64 until);
 /* The instruction at RIP, of @len bytes, is done: counts it. vtx_retired(): RIP stands where it should already. */
@@ -93,6 +96,9 @@ u64 vtx_mmio_read(struct vtx_cpu *cpu, u64 gpa, void *buf, unsigned len);
 void vtx_mmio_write(struct vtx_cpu *cpu, u64 gpa, const void *buf, unsigned len);
 
 /* --- deliver.c --- */
+#define INFO_VALID      ((u32)BIT(31))
+#define INFO_ERROR      ((u32)BIT(11))
+#define INFO_TYPE(info) ((enum event_type)((info) >> 8 & 7))
 enum event_type {
 	EVENT_EXTERNAL = 0,
 	EVENT_NMI = 2,
@@ -160,6 +166,10 @@ bool vtx_watches(const struct vtx_cpu *cpu, u64 gpa);
 bool vtx_watch_exec(struct vtx_cpu *cpu);
 /* Whether every instruction is to be looked at: the module knows of linear breakpoints only, and of so many. */
 bool vtx_watch_each(const struct vtx_cpu *cpu);
+/* Whether the list asks for what only stepping finds, in a machine that runs freely. */
+bool vtx_watch_steps(const struct vtx_cpu *cpu);
+/* Whether an execution breakpoint stands at RIP, told or not. */
+bool vtx_watch_here(const struct vtx_cpu *cpu);
 
 /* --- doctor.c, guest_check.c --- */
 int vtx_probe(struct error *why);

@@ -46,11 +46,35 @@ bool vtx_watch_each(const struct vtx_cpu *cpu)
 	return cpu->watch && cpu->watch->each;
 }
 
+bool vtx_watch_steps(const struct vtx_cpu *cpu)
+{
+	const struct vcpu *vcpu = &cpu->vcpu;
+	const struct probe *p = &vcpu->probe;
+	unsigned room = 0;
+
+	for (unsigned n = 0; n < 4; n++)
+		room += !(vcpu->regs.dr7 >> (2 * n) & 3);
+	return vcpu->stop_at_delivery || vtx_watch_each(cpu) || p->in[PROBE_EXEC + TARGET_LINEAR].nr > room ||
+	       p->in[PROBE_EVENT + TARGET_EVENT_EXCEPTION].nr || probe_watching(p);
+}
+
+static u64 linear_rip(const struct x86_state *s)
+{
+	return x86_64bit(s) ? s->rip : (u32)(s->seg[SEG_CS].base + s->rip);
+}
+
+bool vtx_watch_here(const struct vtx_cpu *cpu)
+{
+	u64 la = linear_rip(&cpu->vcpu.regs);
+
+	return probe_covers(&cpu->vcpu.probe, PROBE_EXEC + TARGET_LINEAR, la, la);
+}
+
 bool vtx_watch_exec(struct vtx_cpu *cpu)
 {
 	const struct x86_state *s = &cpu->vcpu.regs;
 	struct probe *p = &cpu->vcpu.probe;
-	u64 gpa, la = x86_64bit(s) ? s->rip : (u32)(s->seg[SEG_CS].base + s->rip);
+	u64 gpa, la = linear_rip(s);
 
 	if (p->skip_insns == cpu->vcpu.insns && p->skip_deliveries == vcpu_deliveries(&cpu->vcpu))
 		return false;

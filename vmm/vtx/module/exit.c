@@ -4,6 +4,7 @@
  * for the first time, CPUID from the table, RDTSC under recording. The rest leaves with what hardware said.
  */
 #include <linux/io.h>
+#include <linux/ktime.h>
 #include <linux/vmalloc.h>
 
 #include <asm/msr.h>
@@ -15,6 +16,7 @@
 #define REASON_EXCEPTION 0
 #define REASON_EXTERNAL  1
 #define REASON_TRIPLE    2
+#define REASON_WINDOW    7
 #define REASON_CPUID     10
 #define REASON_RDTSC     16
 #define REASON_CR        28
@@ -171,7 +173,7 @@ static enum after advance(struct vcpu *v)
 	vmwrite(v, GUEST_RIP, vmread(GUEST_RIP) + vmread(VM_EXIT_INSTRUCTION_LEN));
 	if (v->step)
 		return step_retire(v);
-	vmwrite(v, GUEST_INTERRUPTIBILITY_INFO, vmread(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_NMI);
+	free_advance(v);
 	return AGAIN;
 }
 
@@ -180,6 +182,8 @@ static enum after do_cpuid(struct vcpu *v)
 	u32 leaf = v->regs->gpr[0], subleaf = v->regs->gpr[1];
 	unsigned int n;
 
+	if (!v->step && free_needs_user())
+		return leave(v, VMDBG_EXIT_HARDWARE);
 	for (n = 0; n < v->nr_cpuid; n++) {
 		const struct vmdbg_cpuid_entry *e = &v->cpuid[n];
 
@@ -194,22 +198,43 @@ static enum after do_cpuid(struct vcpu *v)
 	return leave(v, VMDBG_EXIT_HARDWARE);
 }
 
+/* The host's clock as the guest's TSC. False: user space must look at what is due first. */
+static bool tsc_now(struct vcpu *v, u64 *tsc)
+{
+	*tsc = max(ktime_get_ns() + v->run.tsc_base, v->run.tsc_floor);
+	if (*tsc >= v->run.tsc_limit || v->run.nr_tsc >= v->run.tsc_room)
+		return false;
+	v->run.tsc_floor = *tsc;
+	return true;
+}
+
 static enum after do_rdtsc(struct vcpu *v)
 {
 	struct vmdbg_tsc_read *ring = (void *)v->stats + VMDBG_TSC_RING_OFFSET;
 	u64 tsc;
 
-	if (!(v->run.flags & VMDBG_RUN_TSC_HERE) || v->last_reason == REASON_RDTSCP)
+	if (!(v->run.flags & VMDBG_RUN_TSC_HERE) || (!v->step && free_needs_user()))
 		return leave(v, VMDBG_EXIT_HARDWARE);
 	if (v->run.nr_tsc == VMDBG_TSC_RING)
 		return leave(v, VMDBG_EXIT_TSC);
-	tsc = v->run.tsc_base + (v->run.flags & VMDBG_RUN_TSC_INSNS ? v->run.insns : rdtsc());
+	if (v->run.flags & VMDBG_RUN_TSC_INSNS)
+		tsc = v->run.tsc_base + v->run.insns;
+	else if (!tsc_now(v, &tsc))
+		return leave(v, VMDBG_EXIT_HARDWARE);
 	ring[v->run.nr_tsc].insns = v->run.insns;
 	ring[v->run.nr_tsc].value = tsc;
 	v->run.nr_tsc++;
 	v->regs->gpr[0] = (u32)tsc;
 	v->regs->gpr[2] = tsc >> 32;
+	if (v->last_reason == REASON_RDTSCP)
+		v->regs->gpr[1] = v->run.tsc_aux;
 	return advance(v);
+}
+
+/* In what faults push (SDM 3B 18.3.1.1); injection pushes RFLAGS as they stand. */
+static void set_rf(struct vcpu *v)
+{
+	vmwrite(v, GUEST_RFLAGS, vmread(GUEST_RFLAGS) | X86_EFLAGS_RF);
 }
 
 /* The guest's own page fault: stepping it is told, running freely delivered here (SDM 3A table 6-5). */
@@ -221,6 +246,7 @@ static enum after reflect(struct vcpu *v, u64 la)
 		v->run.qualification = la;
 		return leave(v, VMDBG_EXIT_EXCEPTION);
 	}
+	set_rf(v);
 	v->entry_info = INFO_VALID | INFO_ERROR_VALID | TYPE_HARD | X86_TRAP_PF;
 	v->entry_error = v->run.intr_error;
 	v->regs->cr2 = la;
@@ -244,6 +270,8 @@ static enum after page_fault(struct vcpu *v)
 	/* What went before has run up to its breakpoint, whose fetch it is that faults. */
 	if (v->over && !v->delivering && vmread(GUEST_RIP) != v->insn_rip)
 		return step_retire(v);
+	if (!v->step)
+		free_unsettle(v);
 	after = shadow_fault(v, la, &v->run.intr_error, &guest);
 	return after == LEAVE && guest ? reflect(v, la) : after;
 }
@@ -261,6 +289,8 @@ static enum after do_exception(struct vcpu *v)
 
 		if (v->step && !(v->run.vectoring_info & INFO_VALID))
 			return step_debug(v, qual);
+		if (!v->step)
+			return free_debug(v, qual);
 		v->run.debug_bits = qual;
 		return leave(v, VMDBG_EXIT_DEBUG);
 	}
@@ -278,6 +308,8 @@ static enum after do_cr(struct vcpu *v)
 
 	if (!shadow_active(v) || (qual & 0x3f) != (3 | CR_READ))
 		return leave(v, VMDBG_EXIT_HARDWARE);
+	if (!v->step && free_needs_user())
+		return leave(v, VMDBG_EXIT_TABLE);
 	if (!(v->regs->efer & EFER_LMA) || !(vmread(GUEST_CS_AR_BYTES) & BIT(13)))
 		cr3 = (u32)cr3;
 	if (reg == 4)
@@ -314,6 +346,12 @@ static void redeliver(struct vcpu *v, u32 info)
 	v->entry_info = info & ~INFO_NMI_IRET;
 	v->entry_error = info & INFO_ERROR_VALID ? vmread(IDT_VECTORING_ERROR_CODE) : 0;
 	v->entry_len = vmread(VM_EXIT_INSTRUCTION_LEN);
+	if ((info & INFO_TYPE) == TYPE_HARD && (info & 0xff) != X86_TRAP_DB && !v->step)
+		set_rf(v);
+	/* Blocking by NMI has begun with the first attempt, and an NMI can't be injected under it (27.3.1.5). */
+	if ((info & INFO_TYPE) == TYPE_NMI)
+		vmwrite(v, GUEST_INTERRUPTIBILITY_INFO,
+			vmread(GUEST_INTERRUPTIBILITY_INFO) & ~(u64)GUEST_INTR_STATE_NMI);
 }
 
 static enum after by_reason(struct vcpu *v, u32 reason)
@@ -323,6 +361,8 @@ static enum after by_reason(struct vcpu *v, u32 reason)
 		return do_exception(v);
 	case REASON_TRIPLE:
 		return leave(v, VMDBG_EXIT_SHUTDOWN);
+	case REASON_WINDOW:
+		return leave(v, VMDBG_EXIT_WINDOW);
 	case REASON_CPUID:
 		return do_cpuid(v);
 	case REASON_CR:
@@ -337,6 +377,8 @@ static enum after by_reason(struct vcpu *v, u32 reason)
 		if ((v->run.qualification & INFO_NMI_IRET) && !(v->run.vectoring_info & INFO_VALID))
 			vmwrite(v, GUEST_INTERRUPTIBILITY_INFO,
 				vmread(GUEST_INTERRUPTIBILITY_INFO) | GUEST_INTR_STATE_NMI);
+		if (!v->step)
+			free_unsettle(v);
 		return ept_fault(v, v->run.gpa, v->run.qualification & VMDBG_RWX);
 	default:
 		return leave(v, VMDBG_EXIT_HARDWARE);
@@ -369,6 +411,8 @@ enum after vcpu_exit(struct vcpu *v, u32 reason)
 	    vectoring & INFO_VALID && vectoring & INFO_ERROR_VALID ? vmread(IDT_VECTORING_ERROR_CODE) : 0;
 	v->run.debug_bits = 0;
 	v->entry_info = 0;
+	if (!v->step)
+		free_note_progress(v, reason == REASON_TIMER);
 	if (v->delivering && !(vectoring & INFO_VALID))
 		return after_delivery(v, vectoring);
 	if (v->step && !v->delivering && (host || (v->over && reason != REASON_EXCEPTION)) && step_done_by_pending(v))

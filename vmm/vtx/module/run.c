@@ -6,6 +6,8 @@
  * A slice ends when the user is wanted, a page must be pinned, the scheduler wants the CPU, or a signal came; after it
  * nothing of the guest is left on the CPU. Interrupts are off but for a moment after an exit that one caused.
  */
+#include <linux/ktime.h>
+#include <linux/math64.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 
@@ -15,21 +17,35 @@
 #include <asm/fpu/xcr.h>
 #include <asm/msr.h>
 #include <asm/tlbflush.h>
+#include <asm/tsc.h>
 #include <asm/vmx.h>
 
 #include "shadow.h"
 
 #define REASON_EXTERNAL  1
+#define REASON_TIMER     52
 #define REASON_FAILED    BIT(31)
 #define INFO_VALID       BIT(31)
 #define INFO_ERROR_VALID BIT(11)
 #define LOOK_EVERY       64 /* exits with interrupts off at most, for guests with IF clear under Bochs too */
-#define KICK_JIFFIES     (HZ / 50 + 1)
-#define XCR0_MODEL       3ull /* x87, SSE */
+#define LONGEST_NS       (20 * NSEC_PER_MSEC) /* that a run lasts at most */
+#define XCR0_MODEL       3ull                 /* x87, SSE */
 #define MXCSR_MASK       0xffffu
 #define FXSAVE_MXCSR     24
 
 static const u32 swapped_msrs[4] = {MSR_STAR, MSR_LSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE};
+
+static void set_deadline(struct vcpu *v)
+{
+	u64 now = ktime_get_ns(), left = v->run.alarm > now ? min_t(u64, v->run.alarm - now, LONGEST_NS) : 0;
+
+	v->deadline = rdtsc() + mul_u64_u32_div(left, tsc_khz, USEC_PER_SEC);
+}
+
+static bool time_is_up(const struct vcpu *v)
+{
+	return (s64)(rdtsc() - v->deadline) >= 0;
+}
 
 static bool canonical(u64 la)
 {
@@ -57,9 +73,11 @@ static int check_run(const struct vcpu *v)
 		return -EINVAL;
 	if ((run->flags & VMDBG_RUN_BOUNCE) && machine_is_ram(v->machine, run->bounce_gpa))
 		return -EINVAL;
-	if ((run->nr_open || run->flags & VMDBG_RUN_BOUNCE) && !(run->flags & VMDBG_RUN_STEP))
+	if (run->flags & VMDBG_RUN_STEP)
+		return 0;
+	if (run->nr_open || run->flags & (VMDBG_RUN_BOUNCE | VMDBG_RUN_DELIVER))
 		return -EINVAL;
-	return 0;
+	return free_check(v);
 }
 
 static void take_in(struct vcpu *v)
@@ -189,12 +207,13 @@ static enum after slice_loop(struct vcpu *v)
 			if (!step_prepare(v, &after))
 				break;
 		} else {
-			step_arm_watchdog(v);
+			free_prepare(v);
 		}
 		after = enter(v);
-		if (v->last_reason == REASON_EXTERNAL || ++n % LOOK_EVERY == 0) {
+		if (v->last_reason == REASON_EXTERNAL || (v->last_reason == REASON_TIMER && !v->step) ||
+		    ++n % LOOK_EVERY == 0) {
 			let_host_in(v);
-			if (!vmx_here() || need_resched() || signal_pending(current))
+			if (!vmx_here() || need_resched() || signal_pending(current) || time_is_up(v))
 				break;
 		}
 	}
@@ -245,9 +264,13 @@ static enum after slice(struct vcpu *v, int *error)
 	if (vmx_caps.features & VMDBG_FEATURE_VPID)
 		vpid_flush(v->vpid);
 	load_rest(v);
-	step_begin(v);
+	debug_begin(v);
+	if (!v->step)
+		free_begin_slice(v);
 	after = slice_loop(v);
 	here = vmx_here();
+	if (here && !v->step)
+		free_end_slice(v);
 	if (here)
 		vmcs_store_guest(v);
 	store_rest(v);
@@ -283,9 +306,17 @@ static bool plain_segments(void)
 	return !(ds | es | fs | gs);
 }
 
+/* Not with an event half delivered, whose other half would be lost, nor an instruction half begun; not where the guest
+ * already stood. */
+static bool may_leave(const struct vcpu *v)
+{
+	if (fatal_signal_pending(current))
+		return true;
+	return !v->delivering && !(v->entry_info & INFO_VALID) && (v->step || v->settled);
+}
+
 static int run_slices(struct vcpu *v)
 {
-	unsigned long give_up = jiffies + KICK_JIFFIES;
 	int error = 0;
 
 	for (;;) {
@@ -307,9 +338,7 @@ static int run_slices(struct vcpu *v)
 		}
 		if (error)
 			return error;
-		if (signal_pending(current) || (time_after(jiffies, give_up) && !v->delivering)) {
-			if (v->delivering)
-				continue;
+		if ((signal_pending(current) || time_is_up(v)) && may_leave(v)) {
 			leave(v, VMDBG_EXIT_KICK);
 			return 0;
 		}
@@ -332,6 +361,7 @@ int vcpu_run(struct vcpu *v)
 	if (ret)
 		return ret;
 	v->step = v->run.flags & VMDBG_RUN_STEP;
+	set_deadline(v);
 	v->entry_info = v->run.inject_info & INFO_VALID ? v->run.inject_info : 0;
 	v->entry_error = v->run.inject_error;
 	v->entry_len = v->run.inject_len;
@@ -339,6 +369,9 @@ int vcpu_run(struct vcpu *v)
 	v->nr_opened = 0;
 	v->pass = v->run.flags & VMDBG_RUN_PASS;
 	v->vmwrite_errors = 0;
+	v->run.moved = v->run.pending_debug = 0;
+	if (!v->step)
+		free_begin_run(v);
 	v->stats->user_exits++;
 	ret = run_slices(v);
 	pages_close(v);

@@ -23,11 +23,7 @@
 
 #include "shadow.h"
 
-#define DR_NONE   4
-#define DR7_FIXED 0x400ull
-#define DR7_GUEST 0xffff03ffull /* enables, types and lengths */
-#define QUAL_BS   BIT_ULL(14)
-#define WATCHDOG  2000000 /* TSC ticks that a guest has at most until the host looks around */
+#define QUAL_BS BIT_ULL(14)
 
 enum after leave(struct vcpu *v, enum vmdbg_exit exit)
 {
@@ -54,7 +50,7 @@ static bool close_after(struct vcpu *v)
 	return asked;
 }
 
-static bool dr_enabled(const struct vcpu *v, unsigned int n)
+bool guest_dr_enabled(const struct vcpu *v, unsigned int n)
 {
 	return v->regs->dr7 >> (2 * n) & 3;
 }
@@ -68,12 +64,12 @@ static unsigned int free_dr(const struct vcpu *v)
 {
 	unsigned int n = 0;
 
-	while (n < DR_NONE && dr_enabled(v, n))
+	while (n < DR_NONE && guest_dr_enabled(v, n))
 		n++;
 	return n;
 }
 
-static void set_dr(unsigned int n, unsigned long la)
+void set_dr(unsigned int n, unsigned long la)
 {
 	switch (n) {
 	case 0:
@@ -91,19 +87,19 @@ static void set_dr(unsigned int n, unsigned long la)
 	}
 }
 
-void step_begin(struct vcpu *v)
+void debug_begin(struct vcpu *v)
 {
 	unsigned int n;
 
 	for (n = 0; n < 4; n++)
-		if (dr_enabled(v, n))
+		if (guest_dr_enabled(v, n))
 			set_dr(n, v->regs->dr[n]);
 	v->hw_dr7 = ~0ull;
 	v->hw_timer = ~0u;
 	v->code_la = ~0ull;
 }
 
-static void arm_timer(struct vcpu *v, u32 ticks)
+void arm_timer(struct vcpu *v, u32 ticks)
 {
 	if (v->hw_timer == ticks)
 		return;
@@ -111,7 +107,7 @@ static void arm_timer(struct vcpu *v, u32 ticks)
 	vmwrite(v, VMX_PREEMPTION_TIMER_VALUE, ticks);
 }
 
-void step_arm_watchdog(struct vcpu *v)
+static void arm_watchdog(struct vcpu *v)
 {
 	arm_timer(v, WATCHDOG >> vmx_caps.timer_shift);
 }
@@ -255,7 +251,7 @@ bool step_prepare(struct vcpu *v, enum after *after)
 		*after = leave(v, VMDBG_EXIT_POSITION);
 		return false;
 	}
-	step_arm_watchdog(v);
+	arm_watchdog(v);
 	look(v, &bits, &len);
 	if (v->nr_breaks && !v->pass && at_break(v, bits)) {
 		*after = leave(v, VMDBG_EXIT_BREAK);
@@ -304,14 +300,13 @@ enum after step_retire(struct vcpu *v)
 	return bits ? leave(v, VMDBG_EXIT_DEBUG) : AGAIN;
 }
 
-/* The guest's own breakpoints among the conditions of a #DB: those that trap, or those that fault. */
-static u64 guest_hits(const struct vcpu *v, u64 qual, bool executes)
+u64 guest_hits(const struct vcpu *v, u64 qual, bool executes)
 {
 	u64 hits = 0;
 	unsigned int n;
 
 	for (n = 0; n < 4; n++)
-		if ((qual & BIT(n)) && n != v->armed_dr && dr_enabled(v, n) && dr_executes(v, n) == executes)
+		if ((qual & BIT(n)) && n != v->armed_dr && guest_dr_enabled(v, n) && dr_executes(v, n) == executes)
 			hits |= BIT(n);
 	return hits;
 }

@@ -109,6 +109,10 @@ void vmcs_set_caps(struct vmx_caps *caps)
 		    CHOOSE(MSR_IA32_VMX_PROCBASED_CTLS2, MSR_IA32_VMX_PROCBASED_CTLS2, secondary_controls);
 #undef CHOOSE
 	rdmsrl(true_msrs ? MSR_IA32_VMX_TRUE_PROCBASED_CTLS : MSR_IA32_VMX_PROCBASED_CTLS, basic);
+	if (!caps->status && !(basic >> 32 & CPU_BASED_INTR_WINDOW_EXITING)) {
+		caps->status = VMDBG_MISSING_CONTROL;
+		caps->detail = (u64)MSR_IA32_VMX_PROCBASED_CTLS << 32 | CPU_BASED_INTR_WINDOW_EXITING;
+	}
 	if (basic >> 32 & CPU_BASED_MONITOR_TRAP_FLAG)
 		caps->features |= VMDBG_FEATURE_MTF;
 }
@@ -208,6 +212,9 @@ static void load_controls(struct vcpu *v)
 		primary &= ~CPU_BASED_CR3_LOAD_EXITING;
 	if (flags & VMDBG_RUN_TABLES)
 		secondary |= SECONDARY_EXEC_DESC;
+	/* Stepping looks at the window itself. */
+	if (!v->step && (flags & VMDBG_RUN_WINDOW))
+		primary |= CPU_BASED_INTR_WINDOW_EXITING;
 	pass_bases(v, !(flags & VMDBG_RUN_ALL_MSRS));
 	vmwrite(v, PIN_BASED_VM_EXEC_CONTROL, vmx_caps.pin);
 	vmwrite(v, CPU_BASED_VM_EXEC_CONTROL, primary);
@@ -335,4 +342,6 @@ void vmcs_store_guest(struct vcpu *v)
 	r->interruptibility = vmread(GUEST_INTERRUPTIBILITY_INFO);
 	if (v->step)
 		r->interruptibility = (r->interruptibility & GUEST_INTR_STATE_NMI) | v->shadow;
+	else
+		r->interruptibility &= GUEST_INTR_STATE_NMI | GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS;
 }

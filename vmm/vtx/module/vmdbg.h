@@ -141,6 +141,16 @@ struct vcpu {
 	u64 exit_tsc;
 	u32 last_reason;
 	u32 vmwrite_errors;
+	u64 deadline; /* host TSC at which the run is to end */
+
+	/* running freely */
+	u64 start_rip, start_rflags, start_gpr[16]; /* at the run's beginning, or when it was last unsettled */
+	bool moved;
+	bool settled; /* what an EPT violation cut short has been done */
+	u32 our_drs;  /* debug registers with the user's breakpoints */
+	bool gave_rf; /* RFLAGS.RF is ours: it passes the breakpoint at break_rip */
+	u64 break_rip;
+	u64 pending_dbg;
 };
 
 /* vmcs.c */
@@ -166,14 +176,36 @@ enum after vcpu_exit(struct vcpu *v, u32 reason);
 bool page_may_be_marked(const struct vcpu *v, u64 gpa);
 bool page_note_marked(struct vcpu *v, u64 gpa);
 /* step.c */
-void step_begin(struct vcpu *v);
-void step_arm_watchdog(struct vcpu *v);
+void debug_begin(struct vcpu *v);
 bool step_prepare(struct vcpu *v, enum after *after);
 enum after step_retire(struct vcpu *v);
 enum after step_debug(struct vcpu *v, u64 bits);
 bool step_done_by_pending(struct vcpu *v);
 enum after leave(struct vcpu *v, enum vmdbg_exit exit);
 void pages_close(struct vcpu *v);
+
+/* Debug registers. The guest's own breakpoints among the conditions of a #DB: those that trap, or those that fault. */
+#define DR_NONE   4
+#define DR7_FIXED 0x400ull
+#define DR7_GUEST 0xffff03ffull /* enables, types and lengths */
+bool guest_dr_enabled(const struct vcpu *v, unsigned int n);
+u64 guest_hits(const struct vcpu *v, u64 qual, bool executes);
+void set_dr(unsigned int n, unsigned long la);
+
+#define WATCHDOG 2000000 /* TSC ticks that a guest has at most until the host looks around */
+void arm_timer(struct vcpu *v, u32 ticks);
+
+/* free.c */
+int free_check(const struct vcpu *v);
+void free_begin_run(struct vcpu *v);
+void free_begin_slice(struct vcpu *v);
+void free_end_slice(struct vcpu *v);
+void free_prepare(struct vcpu *v);
+void free_note_progress(struct vcpu *v, bool timer);
+void free_unsettle(struct vcpu *v);
+bool free_needs_user(void);
+void free_advance(struct vcpu *v);
+enum after free_debug(struct vcpu *v, u64 qual);
 
 /* entry.S: 0, or 1 when VM entry failed without an exit */
 int vmdbg_enter(u64 *gpr, int launched);

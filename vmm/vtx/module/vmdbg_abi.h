@@ -13,7 +13,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define VMDBG_ABI_VERSION 2
+#define VMDBG_ABI_VERSION 3
 
 #define VMDBG_MAX_REGIONS 8
 #define VMDBG_MAX_VCPUS   16
@@ -96,7 +96,8 @@ struct vmdbg_cpuid {
 	__u64 entries; /* user address of struct vmdbg_cpuid_entry[count] */
 };
 
-/* --- VMDBG_IOC_BREAKS: linear addresses before whose instructions stepping leaves --- */
+/* --- VMDBG_IOC_BREAKS: linear addresses before whose instructions a run leaves. Running freely, they stand in debug registers
+ * that the guest has no breakpoints in: there can be no more of them than that. --- */
 
 struct vmdbg_breaks {
 	__u32 size;
@@ -167,7 +168,7 @@ struct vmdbg_regs {
 	__u64 star, lstar, sfmask, kernel_gs_base;
 	__u64 sysenter_cs, sysenter_esp, sysenter_eip;
 	__u64 pat;
-	__u32 interruptibility; /* STI, MOV SS: kept by the module's stepping; bit 3: blocking by NMI */
+	__u32 interruptibility; /* STI, MOV SS; bit 3: blocking by NMI */
 	__u32 reserved;
 	__u8 fxsave[512] __attribute__((aligned(16))); /* FXSAVE64 image; the reserved bytes are ignored */
 };
@@ -193,7 +194,7 @@ enum vmdbg_exit {
 	VMDBG_EXIT_HARDWARE, /* run.hw_reason and what belongs to it; the instruction has not been completed */
 	VMDBG_EXIT_POSITION, /* insns reached until */
 	VMDBG_EXIT_WINDOW,
-	VMDBG_EXIT_KICK,      /* a signal, or time to look around */
+	VMDBG_EXIT_KICK,      /* a signal, the alarm, or time to look around: at a boundary, or amid a REP */
 	VMDBG_EXIT_DELIVERED, /* VMDBG_RUN_DELIVER is done: RIP is the handler's */
 	VMDBG_EXIT_EXCEPTION, /* intr_info, intr_error; page fault: qualification is the address; not delivered */
 	VMDBG_EXIT_DEBUG,     /* debug_bits for the guest's DR6; retired says whether after an instruction or before */
@@ -204,7 +205,7 @@ enum vmdbg_exit {
 	VMDBG_EXIT_TSC,       /* run.tsc is full */
 	VMDBG_EXIT_BAD_ENTRY, /* VM entry failed: vm_error, or hw_reason with bit 31 and qualification */
 	VMDBG_EXIT_SHUTDOWN,  /* triple fault (free running) */
-	VMDBG_EXIT_BREAK,     /* stepping: an address of VMDBG_IOC_BREAKS; the instruction has not run */
+	VMDBG_EXIT_BREAK,     /* an address of VMDBG_IOC_BREAKS; the instruction has not run */
 	VMDBG_EXIT_TABLE,     /* running freely, shadow page tables: the next instruction has to be stepped */
 };
 
@@ -221,6 +222,13 @@ struct vmdbg_run {
 	__u64 open_gfn[VMDBG_MAX_OPEN]; /* pages whose restrictions are lifted for one instruction */
 	__u64 bounce_gpa;
 	__u64 tsc_base;
+	/* The TSC is CLOCK_MONOTONIC (ns) + tsc_base, but at least tsc_floor and the last one. From tsc_limit on it isn't given,
+	 * nor more often than tsc_room: such reads leave, VMDBG_EXIT_HARDWARE. */
+	__u64 tsc_floor, tsc_limit;
+	__u32 tsc_room, tsc_aux;
+	/* CLOCK_MONOTONIC (ns) at which to leave (VMDBG_EXIT_KICK), if the guest has moved by then and nothing is half
+	 * delivered; else soon after that. ~0: at some time. */
+	__u64 alarm;
 	__u32 inject_info; /* VM-entry interruption information; bit 31 clear: nothing */
 	__u32 inject_error;
 	__u32 inject_len;
@@ -246,7 +254,8 @@ struct vmdbg_run {
 	__u32 retired;
 	__u64 debug_bits;
 	__u32 vm_error;
-	__u32 reserved1;
+	__u32 moved;                  /* running freely: the guest may stand elsewhere than at the beginning */
+	__u64 pending_debug;          /* running freely: bits for the guest's DR6 that MOV SS holds off */
 	struct vmdbg_regs regs;       /* in and out */
 	__u64 dirty[VMDBG_MAX_DIRTY]; /* guest page numbers written for the first time */
 };
