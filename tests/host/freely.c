@@ -151,7 +151,7 @@ int main(int argc, char **argv)
 	    (!but[0] && soft->end_code != vtx->end_code)) {
 		printf("# soft: %s %u\n%.*s\n# vtx: %s %u %s\n%.*s\n", machine_end_name(soft->end), soft->end_code,
 		       (int)text[0].len, (const char *)text[0].byte, machine_end_name(vtx->end), vtx->end_code,
-		       vtx_cpu(vtx->vcpu[0])->broken.text, (int)text[1].len, (const char *)text[1].byte);
+		       vtx->fault.text, (int)text[1].len, (const char *)text[1].byte);
 		good = false;
 	}
 	if (!console_only) {
