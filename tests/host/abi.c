@@ -664,11 +664,82 @@ static void test_processes(void)
 	check(WIFSIGNALED(status), "a process can be killed in the middle of a run", "status %#x", status);
 }
 
+/* --- both ways of stepping --- */
+
+/* Branches, flags that show TF or set it, REP with and without it, a data breakpoint and one on execution, STI, IRET, SYSCALL. */
+CODE(mixed,
+     ".code64\n mov $3, %ecx\n 1: dec %ecx\n jnz 1b\n pushf\n pop %rax\n mov $0x50000, %edi\n mov $0x50100, %esi\n"
+     " mov $5, %ecx\n rep movsb\n push $0x102\n popf\n nop\n pushf\n pop %rbx\n mov $4, %ecx\n rep stosb\n"
+     " push $2\n popf\n movl $1, 0x50200\n incl 0x50200\n sti\n nop\n cli\n mov %rsp, %rdx\n push $0x10\n push %rdx\n"
+     " pushf\n push $8\n lea 2f(%rip), %rax\n push %rax\n iretq\n 2: syscall\n");
+
+static void open_mixed(struct vm *vm)
+{
+	vm_open(vm, VM_LONG, mixed, mixed_end);
+	vm->regs->star = 8ull << 32;
+	vm->regs->lstar = VM_CODE + 0x180;
+	memset(vm->ram + VM_CODE + 0x180, 0x90, 8);
+	vm->ram[VM_CODE + 0x188] = 0xf4;
+	vm->regs->dr[0] = 0x50200;
+	vm->regs->dr[1] = VM_CODE + 0x183;
+	vm->regs->dr7 = 0x400 | 1 | 4 | 0xdull << 16; /* 0: 4 bytes written; 1: executed */
+}
+
+static int step_mixed(struct vm *vm, u32 flags)
+{
+	int exit;
+
+	vm_step_flags = flags;
+	exit = vm_step(vm, 1);
+	vm_step_flags = 0;
+	if (exit == VMDBG_EXIT_DEBUG && !vm->run->retired)
+		vm->regs->rflags |= 1u << 16; /* the breakpoint was met: on with RF */
+	return exit;
+}
+
+static void test_backends(void)
+{
+	struct vmdbg_probe probe = {.size = sizeof(probe)};
+	unsigned stops = 0, debug = 0;
+	bool same = true, end = false;
+	int a = 0, b = 0;
+	struct vm x, y;
+
+	open_mixed(&x);
+	if (ioctl(x.fd, VMDBG_IOC_PROBE, &probe) || !(probe.features & VMDBG_FEATURE_MTF)) {
+		printf("skip stepping by the monitor trap flag, beside TF: this processor has none\n");
+		vm_close(&x);
+		return;
+	}
+	open_mixed(&y);
+	while (same && !end && stops < 200) {
+		a = step_mixed(&x, 0);
+		b = step_mixed(&y, VMDBG_RUN_TF);
+		same = a == b && !memcmp(x.regs, y.regs, sizeof(*x.regs)) && x.run->insns == y.run->insns &&
+		       x.run->branches == y.run->branches && x.run->debug_bits == y.run->debug_bits &&
+		       x.run->retired == y.run->retired && !memcmp(x.ram + VM_STACK - 64, y.ram + VM_STACK - 64, 64);
+		debug += a == VMDBG_EXIT_DEBUG;
+		end = hardware(&x, a, 12);
+		stops++;
+	}
+	check(same && end && debug > 8 && x.stats->reason[37].count && !y.stats->reason[37].count,
+	      "stepping by the monitor trap flag is stepping by TF",
+	      "stop %u: exits %d and %d, rip %#llx and %#llx, rflags %#llx and %#llx, insns %llu and %llu, bits %#llx "
+	      "and "
+	      "%#llx; %u stops for debugging, %u and %u exits by the flag",
+	      stops, a, b, LL(x.regs->rip), LL(y.regs->rip), LL(x.regs->rflags), LL(y.regs->rflags), LL(x.run->insns),
+	      LL(y.run->insns), LL(x.run->debug_bits), LL(y.run->debug_bits), debug, x.stats->reason[37].count,
+	      y.stats->reason[37].count);
+	vm_close(&x);
+	vm_close(&y);
+}
+
 int main(void)
 {
 	test_real(0);
 	test_real(VMDBG_RUN_STEP);
 	test_exits();
+	test_backends();
 	test_count();
 	test_flags();
 	test_rep();

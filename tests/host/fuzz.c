@@ -88,7 +88,7 @@ static void run(struct target *t)
 
 	if (!keep)
 		scramble_regs(&run->regs);
-	run->flags = below(8) ? (u32)below(0x1000) : (u32)next();
+	run->flags = below(8) ? (u32)below(VMDBG_RUN_FLAGS + 1) : (u32)next();
 	run->until = run->insns + below(200);
 	run->nr_open = below(4) ? 0 : (u32)number();
 	run->bounce_gpa = number();

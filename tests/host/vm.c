@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 unsigned failures;
+u32 vm_step_flags;
 
 void check(bool good, const char *name, const char *fmt, ...)
 {
@@ -134,7 +135,7 @@ int vm_run_once(struct vm *vm, u32 flags)
 {
 	struct vmdbg_vcpu_arg arg = {.size = sizeof(arg)};
 
-	vm->run->flags = flags;
+	vm->run->flags = flags | (flags & VMDBG_RUN_STEP ? vm_step_flags : 0);
 	vm->run->nr_dirty = 0;
 	return ioctl(vm->fd, VMDBG_IOC_RUN, &arg) ? -errno : (int)vm->run->exit;
 }

@@ -53,6 +53,8 @@ void vm_cpuid(struct vm *vm, const struct vmdbg_cpuid *table);
 /* A handler for @vector in long mode. */
 void vm_gate(struct vm *vm, unsigned vector, u64 handler);
 
+/* Flags of every run that steps, on top: VMDBG_RUN_TF, or none. */
+extern u32 vm_step_flags;
 extern unsigned failures;
 void check(bool good, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

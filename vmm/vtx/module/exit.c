@@ -20,6 +20,7 @@
 #define REASON_CPUID     10
 #define REASON_RDTSC     16
 #define REASON_CR        28
+#define REASON_MTF       37
 #define REASON_EPT       48
 #define REASON_RDTSCP    51
 #define REASON_TIMER     52
@@ -370,6 +371,8 @@ static enum after by_reason(struct vcpu *v, u32 reason)
 	case REASON_RDTSC:
 	case REASON_RDTSCP:
 		return do_rdtsc(v);
+	case REASON_MTF:
+		return step_trap(v);
 	case REASON_EPT:
 		v->run.qualification = vmread(EXIT_QUALIFICATION);
 		v->run.gpa = guest_gpa();

@@ -3,16 +3,16 @@
  * Counting by single steps. Before each entry the instruction's class says how to get past it so that the guest sees
  * nothing of the stepping:
  *
- *  - TF, with #DB intercepted, for most. TF is never in the guest's registers: guest_tf has what the guest put there.
- *  - What stores RFLAGS (PUSHF, SYSCALL), and REP strings, for which a step for each iteration would be slow: without
- *    TF, up to an execution breakpoint in a free debug register where the instruction ends.
+ *  - The monitor trap flag where the processor has it (26.5.2): an exit behind the instruction, or its iteration.
+ *  - Else TF, with #DB intercepted, for most. TF is never in the guest's registers: guest_tf has what the guest put there.
+ *    What stores RFLAGS (PUSHF, SYSCALL): without TF, up to an execution breakpoint in a free debug register where the
+ *    instruction ends.
+ *  - REP strings, for which a step for each iteration would be slow, so with either.
  *  - INT n and MOV SS are left to user space (VMDBG_EXIT_SPECIAL): the first as an injected software interrupt, the
  *    second because hardware holds the trap off for one instruction more.
  *
  * All exceptions are intercepted and delivered by user space: hardware would push RFLAGS with TF and go on without.
  * After a delivery the guest must stop before the handler's first instruction: the preemption timer is 0 then.
- *
- * Monitor trap flag would do the same with one control bit and no care for TF; this works on processors without.
  */
 #include <linux/percpu.h>
 
@@ -95,6 +95,8 @@ void debug_begin(struct vcpu *v)
 		if (guest_dr_enabled(v, n))
 			set_dr(n, v->regs->dr[n]);
 	v->hw_dr7 = ~0ull;
+	v->hw_mtf = false;
+	v->mtf = (vmx_caps.features & VMDBG_FEATURE_MTF) && !(v->run.flags & VMDBG_RUN_TF);
 	v->hw_timer = ~0u;
 	v->code_la = ~0ull;
 }
@@ -136,6 +138,14 @@ static void arm_tf(struct vcpu *v, u64 rflags, bool tf)
 	v->armed_tf = tf;
 	if (want != rflags)
 		vmwrite(v, GUEST_RFLAGS, want);
+}
+
+static void arm_mtf(struct vcpu *v, bool on)
+{
+	if (v->hw_mtf == on)
+		return;
+	v->hw_mtf = on;
+	vmcs_control(v, CPU_BASED_VM_EXEC_CONTROL, CPU_BASED_MONITOR_TRAP_FLAG, on);
 }
 
 static unsigned int code_bits(const struct vcpu *v)
@@ -188,6 +198,8 @@ static void look(struct vcpu *v, unsigned int *bits, unsigned int *len)
 /* Where the instruction ends, when an execution breakpoint can stand there; else false: a step has to do. */
 static bool end_of(struct vcpu *v, unsigned int bits, unsigned int len, u64 *la)
 {
+	if (v->mtf && v->insn != INSN_REP)
+		return false;
 	switch (v->insn) {
 	case INSN_PUSHF:
 		break;
@@ -230,6 +242,7 @@ static void begin_delivery(struct vcpu *v, u64 rflags)
 	v->insn = INSN_PLAIN;
 	v->over = false;
 	arm_tf(v, rflags, v->guest_tf);
+	arm_mtf(v, false);
 	arm_dr(v, DR_NONE, 0);
 	arm_timer(v, 0);
 }
@@ -264,7 +277,8 @@ bool step_prepare(struct vcpu *v, enum after *after)
 	}
 	dr = free_dr(v);
 	v->over = dr != DR_NONE && end_of(v, bits, len, &la);
-	arm_tf(v, rflags, v->guest_tf || !v->over);
+	arm_tf(v, rflags, v->guest_tf || !(v->over || v->mtf));
+	arm_mtf(v, v->mtf && !v->over);
 	arm_dr(v, v->over ? dr : DR_NONE, v->over ? la : 0);
 	v->if_before = rflags & X86_EFLAGS_IF;
 	v->stats->steps++;
@@ -311,6 +325,27 @@ u64 guest_hits(const struct vcpu *v, u64 qual, bool executes)
 	return hits;
 }
 
+/* The instruction, or an iteration of it, is over; run.debug_bits has the guest's breakpoints that it met. */
+static enum after stepped(struct vcpu *v, u64 rip)
+{
+	if (v->insn != INSN_REP || rip != v->insn_rip)
+		return step_retire(v);
+	/* An iteration of a REP that goes on. */
+	v->run.retired = 0;
+	if (v->guest_tf)
+		v->run.debug_bits |= QUAL_BS;
+	if (close_after(v))
+		return leave(v, VMDBG_EXIT_OPENED);
+	return v->run.debug_bits ? leave(v, VMDBG_EXIT_DEBUG) : AGAIN;
+}
+
+enum after step_trap(struct vcpu *v)
+{
+	/* It comes before the debug exceptions of the same instruction, which stay pending (26.5.2). */
+	v->run.debug_bits = guest_hits(v, vmread(GUEST_PENDING_DBG_EXCEPTIONS), false);
+	return stepped(v, vmread(GUEST_RIP));
+}
+
 enum after step_debug(struct vcpu *v, u64 qual)
 {
 	u64 rip = vmread(GUEST_RIP);
@@ -323,15 +358,7 @@ enum after step_debug(struct vcpu *v, u64 qual)
 		v->run.retired = 0;
 		return v->run.debug_bits ? leave(v, VMDBG_EXIT_DEBUG) : AGAIN;
 	}
-	if (v->insn != INSN_REP || rip != v->insn_rip)
-		return step_retire(v);
-	/* An iteration of a REP that goes on. */
-	v->run.retired = 0;
-	if (v->guest_tf)
-		v->run.debug_bits |= QUAL_BS;
-	if (close_after(v))
-		return leave(v, VMDBG_EXIT_OPENED);
-	return v->run.debug_bits ? leave(v, VMDBG_EXIT_DEBUG) : AGAIN;
+	return stepped(v, rip);
 }
 
 /* After an exit that isn't the instruction's own: whether it has retired nevertheless, its #DB still pending. */

@@ -127,10 +127,12 @@ struct vcpu {
 	enum insn_class insn;
 	u64 insn_rip, insn_next; /* insn_next: where the execution breakpoint stands, when over is set */
 	bool over;
+	bool mtf; /* the monitor trap flag is used in place of TF */
 	bool armed_tf;
 	bool if_before; /* RFLAGS.IF before the instruction */
 	u32 armed_dr;   /* number of the debug register with our breakpoint; 4: none */
 	u64 hw_dr7;     /* as in the VMCS */
+	bool hw_mtf;
 	u32 hw_timer;
 	u64 code_la; /* page whose bytes are at code; ~0: none */
 	const u8 *code;
@@ -180,6 +182,8 @@ void debug_begin(struct vcpu *v);
 bool step_prepare(struct vcpu *v, enum after *after);
 enum after step_retire(struct vcpu *v);
 enum after step_debug(struct vcpu *v, u64 bits);
+/* The monitor trap flag's exit. */
+enum after step_trap(struct vcpu *v);
 bool step_done_by_pending(struct vcpu *v);
 enum after leave(struct vcpu *v, enum vmdbg_exit exit);
 void pages_close(struct vcpu *v);

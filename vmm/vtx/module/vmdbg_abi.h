@@ -188,7 +188,8 @@ struct vmdbg_regs {
 #define VMDBG_RUN_CR3       (1u << 9)  /* free running: MOV to CR3 exits (stepping: always) */
 #define VMDBG_RUN_PASS      (1u << 10) /* VMDBG_EXIT_BREAK not for the first instruction */
 #define VMDBG_RUN_X87       (1u << 11) /* an x87 instruction may be run: exactly that one, until is insns + 1 */
-#define VMDBG_RUN_FLAGS     0xfffu
+#define VMDBG_RUN_TF        (1u << 12) /* step by RFLAGS.TF, though there is VMDBG_FEATURE_MTF */
+#define VMDBG_RUN_FLAGS     0x1fffu
 
 enum vmdbg_exit {
 	VMDBG_EXIT_HARDWARE, /* run.hw_reason and what belongs to it; the instruction has not been completed */
