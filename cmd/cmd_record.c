@@ -89,6 +89,8 @@ static int make_session(struct recording *r)
 	struct session *s = &r->session;
 	int rc = engine_choose(o->engine, &s->config.engine, &r->err);
 
+	if (!rc)
+		rc = engine_set_mmu(&s->config, o->mmu, &r->err);
 	if (rc)
 		return rc;
 	if (o->memory)

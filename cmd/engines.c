@@ -2,6 +2,7 @@
 #include "cmd/engines.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* In the order in which auto takes them, the fastest first: vtx steps every instruction so far (docs/vtx.md). */
 const struct engine_ops *const engines[ENGINES] = {&kvm_engine, &soft_engine, &vtx_engine};
@@ -22,4 +23,17 @@ int engine_choose(const char *name, const struct engine_ops **engine, struct err
 			return error_set(err, -ENOTSUP, "--engine %s: %s", name, why.text);
 	}
 	return error_set(err, -ENOTSUP, "no engine can run here: %s", why.text);
+}
+
+int engine_set_mmu(struct machine_config *config, const char *how, struct error *err)
+{
+	if (!how)
+		return 0;
+	if (config->engine == &soft_engine)
+		return error_set(err, -ENOTSUP, "--mmu %s: engine soft has no choice; its accessed flags are exact", how);
+	if (config->engine != &vtx_engine)
+		return error_set(err, -ENOTSUP, "--mmu %s: engine %s has no choice; --engine vtx has", how,
+				 config->engine->name);
+	config->shadow = !strcmp(how, "shadow");
+	return 0;
 }

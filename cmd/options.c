@@ -38,6 +38,14 @@ static int set_engine(struct options *o, const char *arg, struct error *err)
 	return error_set(err, -EINVAL, "--engine takes auto, soft, kvm or vtx, not '%s'", arg);
 }
 
+static int set_mmu(struct options *o, const char *arg, struct error *err)
+{
+	o->mmu = arg;
+	return strcmp(arg, "ept") && strcmp(arg, "shadow")
+		   ? error_set(err, -EINVAL, "--mmu takes ept or shadow, not '%s'", arg)
+		   : 0;
+}
+
 static int set_memory(struct options *o, const char *arg, struct error *err)
 {
 	if (parse_size(arg, &o->memory))
@@ -283,6 +291,8 @@ static const struct option_row rows[] = {
     {"output", 'o', OPT_SETTLE, "FILE", "write the trace with counts there, instead of in its place", set_output},
     {"force", 0, RECORDS | OPT_INDEX | OPT_SETTLE, NULL, "replace a file that is there already", set_force},
     {"engine", 0, RUNS | (REPLAYS & ~OPT_SETTLE), "NAME", "auto, soft, kvm or vtx (auto)", set_engine},
+    {"mmu", 0, RUNS | (REPLAYS & ~OPT_SETTLE), "HOW", "vtx: ept (default), or shadow page tables: exact accessed flags",
+     set_mmu},
     {"memory", 'm', RUNS, "SIZE", "guest memory, with K, M or G (256M)", set_memory},
     {"smp", 0, RUNS, "N", "number of vCPUs (1)", set_smp},
     {"initrd", 0, RUNS, "FILE", "initramfs for Linux, first module for Multiboot", set_initrd},

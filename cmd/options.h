@@ -32,6 +32,7 @@ struct options {
 	const char *file;   /* KERNEL or TRACE */
 	const char *output; /* -o; NULL: the default */
 	const char *engine; /* "auto", ... */
+	const char *mmu;    /* NULL: the engine's own */
 	u64 memory;         /* bytes; 0: the default */
 	u64 smp;
 	const char *kernel; /* replay --kernel */

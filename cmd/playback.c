@@ -76,10 +76,11 @@ static int check_engine(const struct playback *p, const struct options *o, struc
 {
 	if (!p->session.config.free || p->session.config.engine->free_running)
 		return 0;
-	return error_set(err, -ENOTSUP,
-			 "%s has landmarks in place of counts, by which the engine %s can't replay: replay it on soft, or "
-			 "give it counts with vmdbg trace settle",
-			 o->file, p->session.config.engine->name);
+	return error_set(
+	    err, -ENOTSUP,
+	    "%s has landmarks in place of counts, by which the engine %s can't replay: replay it on soft, or "
+	    "give it counts with vmdbg trace settle",
+	    o->file, p->session.config.engine->name);
 }
 
 int playback_open(struct playback *p, const struct options *o, bool counted, struct error *err)
@@ -95,6 +96,8 @@ int playback_open(struct playback *p, const struct options *o, bool counted, str
 		rc = engine_choose(o->engine, &p->session.config.engine, err);
 	if (!rc)
 		rc = check_engine(p, o, err);
+	if (!rc)
+		rc = engine_set_mmu(&p->session.config, o->mmu, err);
 	if (!rc)
 		rc = machine_create(&p->m, &p->session.config, err);
 	if (!rc && !p->session.mid)

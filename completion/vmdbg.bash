@@ -5,6 +5,7 @@ _vmdbg_values()
 {
 	case $1 in
 	--engine) echo auto soft kvm vtx ;;
+	--mmu) echo ept shadow ;;
 	--clock) echo virtual host ;;
 	--serial) echo stdio null file: ;;
 	--embed) echo all none ;;
@@ -25,7 +26,7 @@ _vmdbg_values()
 
 _vmdbg_options()
 {
-	local shared='--engine --initrd --disk --quiet -q --help'
+	local shared='--engine --mmu --initrd --disk --quiet -q --help'
 	local guest="$shared --serial --screen --until --gdb --checkpoint-memory --json"
 	local machine="$guest --memory -m --smp --append --boot --flat --bios --clock --date"
 	case $1 in
