@@ -579,6 +579,70 @@ static void umip_and_tsd(void)
 	      ring_call(0, r_cr2, 0, 0x123456789abcdef0, 0) == VEC_DONE && trap.frame.ax == 0x123456789abcdef0);
 }
 
+static bool cpuid_whole(u32 leaf, u32 sub, u64 r[4])
+{
+	r[0] = 0xdead000000000000 | leaf;
+	r[1] = r[3] = ~0ull;
+	r[2] = 0xbeef000000000000 | sub;
+	asm volatile("cpuid" : "+a"(r[0]), "+b"(r[1]), "+c"(r[2]), "+d"(r[3]));
+	return !((r[0] | r[1] | r[2] | r[3]) >> 32);
+}
+
+static void identification(void)
+{
+	static struct table t = {.name =
+				     "CPUID: upper halves of its registers are 0, the same answer twice, every leaf"};
+	static struct table beyond = {.name = "CPUID: a leaf above the highest basic one answers as that"};
+	u32 max[4];
+
+	for (unsigned extended = 0; extended < 2; extended++) {
+		cpuid(extended << 31, 0, max);
+		for (u32 leaf = extended << 31; leaf <= max[0]; leaf++)
+			for (u32 sub = 0; sub < 5; sub++) {
+				u64 a[4], b[4];
+				bool whole = cpuid_whole(leaf, sub, a) && cpuid_whole(leaf, sub, b);
+
+				if (table_case(&t, whole && !memcmp(a, b, sizeof(a))))
+					note("leaf", leaf, sub);
+			}
+	}
+	cpuid(0, 0, max);
+	for (u32 n = 1; n < 64; n++) {
+		u64 a[4], b[4];
+
+		cpuid_whole(max[0], 0, a);
+		cpuid_whole(max[0] + n, 0, b);
+		if (table_case(&beyond, !memcmp(a, b, sizeof(a))))
+			note("leaf", max[0] + n, b[0]);
+	}
+	table_line("", &t);
+	table_line("", &beyond);
+	STUB(r_rdpmc, "mov $0x7fff, %ecx; rdpmc");
+	claim("RDPMC of a counter that isn't there: #GP(0)",
+	      ring_call(0, r_rdpmc, 0, 0, 0) == VEC_GP && !trap.frame.error);
+	STUB(r_wbinvd, "wbinvd; clflush (%rdi)");
+	static u64 line;
+	claim("WBINVD and CLFLUSH change nothing", ({
+		      line = 0x55aa;
+		      ring_call(0, r_wbinvd, 0, 0, (u64)&line) == VEC_DONE &&line == 0x55aa;
+	      }));
+	if (has_feature(1, 2, 26)) {
+		u32 r[4];
+
+		WRITE_CR(4, READ_CR(4) | BIT(18));
+		cpuid(13, 1, r);
+		STUB(r_xgetbv, "xgetbv");
+		struct ring_entry e = ring_entry(0, r_xgetbv, 0, 0, 0);
+		e.cx = 2;
+		claim("XGETBV of a register that isn't there: #GP(0)", ring_run(&e) == VEC_GP && !trap.frame.error);
+		e.cx = 1;
+		if (r[0] & BIT(2))
+			claim("XGETBV with ECX 1: what of XCR0 is in use",
+			      ring_run(&e) == VEC_DONE && !(trap.frame.ax >> 32));
+		WRITE_CR(4, READ_CR(4) & ~BIT(18));
+	}
+}
+
 void kmain(void)
 {
 	rings_init();
@@ -596,4 +660,5 @@ void kmain(void)
 	xcr0();
 	privileged();
 	umip_and_tsd();
+	identification();
 }

@@ -61,6 +61,17 @@ START_TEST(pm_timer_is_exact)
 }
 END_TEST
 
+START_TEST(outside_of_its_ports)
+{
+	setup();
+	ck_assert_uint_eq(in(ACPI_PM_LEN, 4), 0xffffffff);
+	ck_assert_uint_eq(in(ACPI_PM_LEN, 1), 0xff);
+	out(2, 2, PM1_TMR);
+	out(ACPI_PM_LEN, 4, 0);
+	ck_assert_uint_eq(in(2, 2), PM1_TMR);
+}
+END_TEST
+
 START_TEST(timer_status_and_sci)
 {
 	/* Bit 23 changes first after 2^23 ticks: 2.343484437... s. */
@@ -351,5 +362,6 @@ START_TEST(memory_maps)
 }
 END_TEST
 
-RIG_MAIN("acpi", pm_timer_is_exact, timer_status_and_sci, power_button, sleep_states, reset_register, acpi_tables,
-	 dsdt_has_s5_and_hpet, older_machines_have_no_hpet, aml_encodings, mp_tables, memory_maps)
+RIG_MAIN("acpi", pm_timer_is_exact, timer_status_and_sci, outside_of_its_ports, power_button, sleep_states,
+	 reset_register, acpi_tables, dsdt_has_s5_and_hpet, older_machines_have_no_hpet, aml_encodings, mp_tables,
+	 memory_maps)

@@ -306,6 +306,17 @@ START_TEST(read_back_gives_status_then_count)
 }
 END_TEST
 
+START_TEST(modes_2_and_3_have_no_count_of_1)
+{
+	setup();
+	for (unsigned mode = 2; mode < 4; mode++) {
+		rig_out(&rig, 0x43, 0x30 | mode << 1);
+		write16(0, 1);
+		ck_assert_uint_eq(pit.counter[0].count, 2);
+	}
+}
+END_TEST
+
 START_TEST(single_byte_access)
 {
 	setup();
@@ -355,4 +366,5 @@ RIG_MAIN("i8254", mode0_rises_at_terminal_count, mode2_interrupts_every_n_ticks_
 	 mode2_counts_from_n_to_1_and_pulses_low, mode3_is_a_square_wave, mode3_drives_irq0,
 	 new_count_waits_for_the_end_of_the_period, mode4_strobes_for_one_tick, modes_1_and_5_wait_for_the_gate,
 	 gate_holds_counter_2, gate_low_stops_modes_2_and_3_high, latch_command_freezes_a_reading,
-	 read_back_gives_status_then_count, single_byte_access, bcd_counts_in_decimal, late_timer_skips_lost_periods)
+	 read_back_gives_status_then_count, single_byte_access, modes_2_and_3_have_no_count_of_1, bcd_counts_in_decimal,
+	 late_timer_skips_lost_periods)

@@ -313,6 +313,19 @@ START_TEST(icw1_forgets_edges_and_needs_new_ones)
 }
 END_TEST
 
+START_TEST(what_is_nothing_changes_nothing)
+{
+	setup();
+	raise_line(3);
+	i8259_ack(&pic);
+	rig_out(&rig, 0x20, 0x40); /* OCW2 without a meaning */
+	ck_assert_uint_eq(isr(0x20), 8);
+	i8259_set_irq(&pic, 16, true);
+	i8259_set_irq(&pic, 2, true); /* the cascade is the slave's */
+	ck_assert_uint_eq(irr(0x20) | irr(0xa0), 0);
+}
+END_TEST
+
 START_TEST(ltim_makes_all_inputs_level)
 {
 	setup();
@@ -352,4 +365,5 @@ RIG_MAIN("i8259", initialisation_clears_mask_and_selects_irr, interrupt_is_reque
 	 slave_interrupts_rank_between_1_and_3, spurious_interrupts_set_no_isr_bit,
 	 level_triggered_repeats_until_lowered, automatic_eoi_leaves_nothing_in_service, rotation_and_set_priority,
 	 special_mask_lets_lower_ones_in, special_fully_nested_takes_another_from_the_slave, poll_acknowledges,
-	 icw1_forgets_edges_and_needs_new_ones, ltim_makes_all_inputs_level, state_survives_saving)
+	 icw1_forgets_edges_and_needs_new_ones, ltim_makes_all_inputs_level, what_is_nothing_changes_nothing,
+	 state_survives_saving)

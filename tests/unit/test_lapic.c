@@ -495,6 +495,38 @@ START_TEST(x2apic)
 	ck_assert_int_eq(lapic_wrmsr(&cpu[2], 0x83f, 0x55), 0);
 	ck_assert_uint_eq(who_has(0x55), 4);
 	ck_assert_uint_eq(lapic_read(&cpu[0], LAPIC_VER, 4), 0xffffffff); /* no MMIO */
+	/* Reserved bits are refused register by register. */
+	ck_assert_int_eq(lapic_wrmsr(&cpu[2], 0x80f, 0x3ff), 0);
+	ck_assert_int_eq(lapic_wrmsr(&cpu[2], 0x80f, 0x1400), -1);
+	ck_assert_int_eq(lapic_wrmsr(&cpu[2], 0x832, 0x70050), 0);
+	ck_assert_int_eq(lapic_wrmsr(&cpu[2], 0x832, 0x80050), -1);
+	ck_assert_int_eq(lapic_wrmsr(&cpu[2], 0x838, 0xffffffff), 0);
+	ck_assert_int_eq(lapic_wrmsr(&cpu[2], 0x838, 1ull << 32), -1);
+	ck_assert_int_eq(lapic_wrmsr(&cpu[2], 0x83e, 0xb), 0);
+	ck_assert_int_eq(lapic_wrmsr(&cpu[2], 0x83e, 0x4), -1);
+	ck_assert_int_eq(lapic_wrmsr(&cpu[2], 0x83f, 5), 0); /* a vector that can't be: an error */
+	ck_assert_int_eq(lapic_wrmsr(&cpu[2], 0x828, 0), 0);
+	lapic_rdmsr(&cpu[2], 0x828, &value);
+	ck_assert_uint_eq(value, ESR_SEND_ILLEGAL);
+	ck_assert_int_eq(lapic_rdmsr(&cpu[2], 0x900, &value), -1);
+	ck_assert_int_eq(lapic_wrmsr(&cpu[2], 0x900, 0), -1);
+}
+END_TEST
+
+START_TEST(lint_init)
+{
+	wr(0, LAPIC_SVR, 0x1ff);
+	wr(0, LAPIC_LVT_LINT1, APIC_INIT << 8);
+	lapic_set_lint(&cpu[0], 1, true);
+	ck_assert_uint_eq(cpu[0].init_pending, 1);
+	cpu[0].init_pending = 0;
+	lapic_set_lint(&cpu[0], 1, false);
+	wr(0, LAPIC_LVT_LINT1, APIC_SMI << 8); /* there is no SMM */
+	lapic_set_lint(&cpu[0], 1, true);
+	ck_assert_uint_eq(cpu[0].init_pending | cpu[0].nmi_pending, 0);
+	/* A level that stands when its entry is opened is delivered. */
+	wr(0, LAPIC_LVT_LINT1, LVT_LEVEL | 0x61);
+	ck_assert_int_eq(lapic_pending(&cpu[0]), 0x61);
 }
 END_TEST
 
@@ -542,6 +574,7 @@ int main(void)
 	    lint_modes,
 	    base_msr,
 	    x2apic,
+	    lint_init,
 	    state_survives,
 	};
 	Suite *s = suite_create("lapic");
