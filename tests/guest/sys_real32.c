@@ -142,6 +142,13 @@ static void basics(void)
 	S->ss = 0x4000;
 	claim("and within the frame of an interrupt",
 	      REAL(0xbc, 0x04, 0x00) == 0x80 && (u16)S->esp == 0xfffc && *(u16 *)0x40002 == 2 && *(u16 *)0x4fffe == 5);
+	static const u32 env[7] = {0x027f, 0x1800, 0xffff, 0x2345, 0x0001a000 | 0x5d9, 0x6789, 0x0002b000};
+	static const u32 defined[7] = {0xffff, 0xffff, 0xffff, 0xffff, 0x0ffff7ff, 0xffff, 0x0ffff000};
+	memcpy((void *)0x10050, env, sizeof(env));
+	bool same = RUN(0xdb, 0xe3, 0x66, 0xd9, 0x26, 0x50, 0x00, 0x66, 0xd9, 0x36, 0x80, 0x00, 0xdb, 0xe3) == 0x80;
+	for (unsigned n = 0; n < 7; n++)
+		same = same && ((((u32 *)0x10080)[n] ^ env[n]) & defined[n]) == 0;
+	claim("FLDENV and FNSTENV of 28 bytes: 32-bit pointers in two parts, the opcode", same);
 	claim("LGDT with 16-bit operands takes 24 bits of base", ({
 		      *(u16 *)0x10030 = 0xffff;
 		      *(u32 *)0x10032 = 0xff000000 | (u32)gdt;

@@ -35,9 +35,11 @@ asm(".text\n"
     "s_lret: lret" IRET_SIZE "\n"
     "s_lldt: lldt %ax; int $0x80\n"
     "s_ltr: ltr %ax; int $0x80\n"
+    "s_lldt_m: .byte 0x0f, 0x00, 0x17; int $0x80\n" /* (%edi) or (%rdi) */
+    "s_ltr_m: .byte 0x0f, 0x00, 0x1f; int $0x80\n"
     "s_done: int $0x80\n");
 extern const u8 s_ds[], s_es[], s_fs[], s_gs[], s_pop[], s_ss[], s_lfs[], s_lss[], s_lar[], s_lsl[], s_verr[], s_verw[],
-    s_jmp[], s_call[], s_iret[], s_lret[], s_lldt[], s_ltr[], s_done[];
+    s_jmp[], s_call[], s_iret[], s_lret[], s_lldt[], s_ltr[], s_lldt_m[], s_ltr_m[], s_done[];
 
 #define OK VEC_DONE
 
@@ -602,6 +604,21 @@ static void selectors(void)
 	try_selector(&beyond, 0, 0x14, s_ltr, fault(VEC_GP, 0x14));
 	lldt(0);
 	try_selector(&beyond, 0, 0x14, s_ds, fault(VEC_GP, 0x14)); /* no LDT */
+	/* LLDT and LTR from memory: what the register forms see. */
+	static u16 operand;
+	u16 ldt;
+	operand = SEL_SYS;
+	unsigned vector = ring_call(0, s_lldt_m, 0, 0, (ulong)&operand);
+	asm volatile("sldt %0" : "=r"(ldt));
+	claim("LLDT from memory", vector == VEC_DONE && ldt == SEL_SYS);
+	lldt(0);
+	operand = SEL_SYS | 4;
+	claim("LTR from memory: not from the LDT",
+	      ring_call(0, s_ltr_m, 0, 0, (ulong)&operand) == VEC_GP && trap.frame.error == (SEL_SYS | 4));
+	operand = SEL_TSS;
+	gdt[SEL_TSS / 8] &= ~BIT(41);
+	claim("LTR from memory: makes the TSS busy",
+	      ring_call(0, s_ltr_m, 0, 0, (ulong)&operand) == VEC_DONE && (gdt[SEL_TSS / 8] & BIT(41)));
 	table_line("", &beyond);
 }
 
