@@ -12,7 +12,7 @@
 #include "vmm/pc/pc.h"
 
 #define SLICE_INSNS  8000000ull /* between looks at status and signals */
-#define SLICE_US     200000       /* the same for a guest that runs freely */
+#define SLICE_US     200000     /* the same for a guest that runs freely */
 #define SIGNAL_TWICE 0.2        /* seconds: signals closer together are one */
 
 /* --- signals: the one machine that this process runs --- */
@@ -307,8 +307,7 @@ static int check_ends(struct guest *g, bool *over)
 	} else if (machine_position(m) >= g->limit) {
 		g->stop = true;
 		end = END_UNTIL;
-	} else if (g->panicked && !g->through_panics && !g->replayer &&
-		   grace_now(g) - g->panic_at >= PANIC_GRACE) {
+	} else if (g->panicked && !g->through_panics && !g->replayer && grace_now(g) - g->panic_at >= PANIC_GRACE) {
 		end = END_PANIC;
 	}
 	*over = end != END_NONE;

@@ -56,9 +56,11 @@ bool landmark_is_plain(const struct vcpu *vcpu)
 {
 	const struct x86_state *s = &vcpu->regs;
 
+	if (vcpu_deliveries(vcpu))
+		return false;
 	/* A halted vCPU stops by itself. */
 	if (s->activity == ACTIVITY_HLT)
 		return true;
 	return !vcpu->amid && !s->pending_db && !(s->interruptibility & (BLOCK_STI | BLOCK_MOV_SS)) &&
-	       !(s->rflags & RFLAGS_RF) && !vcpu_deliveries(vcpu) && !at_handler(vcpu);
+	       !(s->rflags & RFLAGS_RF) && !at_handler(vcpu);
 }

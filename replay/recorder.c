@@ -331,12 +331,18 @@ static void advance(struct recorder *r, u64 ns, u8 flags)
 static void advance_here(struct recorder *r, u64 ns)
 {
 	struct vcpu *vcpu = r->m->vcpu[0];
-	struct event_mark mark;
+	struct event ev = {
+	    .vcpu = (u8)vcpu->id,
+	    .flags = vcpu->regs.activity == ACTIVITY_HLT ? EVENT_STATE | EVENT_STOPS : EVENT_STATE,
+	    .ns = ns,
+	    .base = landmark_base(&vcpu->regs),
+	    .state = register_digest(r->m),
+	    .memory = memory_digest_update(&r->memory, r->m),
+	};
 
-	mark_take(r, &mark, vcpu);
+	mark_take(r, &ev.mark, vcpu);
 	event_begin(r);
-	event_put_advance_at(&r->enc, (u8)vcpu->id, &mark, ns, landmark_base(&vcpu->regs),
-			     place_digest(&r->memory, r->m));
+	event_put_advance_at(&r->enc, &ev);
 	event_done(r, vcpu);
 	clock_advance(&r->m->clock, ns);
 	r->last_place = ns;

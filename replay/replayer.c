@@ -38,7 +38,7 @@ struct search {
 	bool on;
 	u64 stops;               /* head.stops of the event; what follows is about it */
 	u64 arrivals;            /* at its RIP */
-	u64 alike;               /* of them with equal registers */
+	u64 alike;               /* of them with equal registers, all of them */
 	struct event_mark found; /* at the last arrival */
 };
 
@@ -242,8 +242,7 @@ static void not_found(struct replayer *rp, const struct vcpu *vcpu, const char *
 	    rp, vcpu,
 	    "%s before it came to where the recording has its clock moved: at position %llu it was %llu times at "
 	    "RIP 0x%llx, with the registers of the recording %llu times%s",
-	    what, (unsigned long long)want->insns, arrivals, rip, alike,
-	    alike ? ", and memory (or registers beyond the general ones) differed" : "");
+	    what, (unsigned long long)want->insns, arrivals, rip, alike, alike ? ", but memory differed" : "");
 	if (d && arrivals) {
 		d->have_mark = true;
 		d->expected = *want;
@@ -594,8 +593,12 @@ static bool is_here(struct replayer *rp)
 	mark_take(&s->found, rp->m->vcpu[0]);
 	if (memcmp(&s->found, &ev->mark, sizeof(ev->mark)))
 		return false;
+	if (!(ev->flags & EVENT_STATE))
+		return true;
+	if (register_digest(rp->m) != ev->state)
+		return false;
 	s->alike++;
-	return !(ev->flags & EVENT_STATE) || place_digest(rp->memory, rp->m) == ev->state;
+	return memory_digest_peek(rp->memory, rp->m) == ev->memory;
 }
 
 /* At a place of a machine that runs freely. Returns whether the head's place was found. */
@@ -654,7 +657,8 @@ static u64 replay_alarm(void *ctx, struct machine *m)
 	const struct event *ev = &rp->head.event;
 	struct vcpu *vcpu = m->vcpu[0];
 
-	if (rp->result == REPLAY_RUNNING && is_searched(rp) && ev->mark.insns == machine_position(m)) {
+	if (rp->result == REPLAY_RUNNING && is_searched(rp) && !(ev->flags & EVENT_STOPS) &&
+	    ev->mark.insns == machine_position(m)) {
 		struct target_break at = {.kind = TARGET_BREAK_EXEC, .space = TARGET_LINEAR, .len = 1};
 
 		at.addr = ev->base ? (u32)(ev->base + ev->mark.rip) : ev->mark.rip;

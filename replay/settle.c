@@ -185,7 +185,8 @@ int settle_begin(struct settle **out, struct trace_reader *r, struct replayer *r
 	if (!m->config.free)
 		return error_set(err, -EINVAL, "the trace has exact positions already");
 	if (!m->config.engine->exact_insns || !m->config.engine->exact_branches)
-		return error_set(err, -EINVAL, "only an engine that counts can give the trace exact positions: %s doesn't",
+		return error_set(err, -EINVAL,
+				 "only an engine that counts can give the trace exact positions: %s doesn't",
 				 m->config.engine->name);
 	s = calloc(1, sizeof(*s));
 	if (!s)

@@ -212,15 +212,15 @@ void event_put_advance(struct event_encoder *enc, u8 vcpu, const struct event_ma
 	put_done(enc, p);
 }
 
-void event_put_advance_at(struct event_encoder *enc, u8 vcpu, const struct event_mark *mark, u64 ns, u64 base,
-			  u64 state)
+void event_put_advance_at(struct event_encoder *enc, const struct event *ev)
 {
 	u8 *p;
 
-	event_put_advance(enc, vcpu, mark, EVENT_STATE, ns);
-	p = put_varint(enc->buf + enc->len, base);
-	store64(p, state);
-	put_done(enc, p + 8);
+	event_put_advance(enc, ev->vcpu, &ev->mark, ev->flags, ev->ns);
+	p = put_varint(enc->buf + enc->len, ev->base);
+	store64(p, ev->state);
+	store64(p + 8, ev->memory);
+	put_done(enc, p + 16);
 }
 
 void event_put_poke(struct event_encoder *enc, u8 vcpu, const struct event_mark *mark, enum event_poke what, u64 addr,
@@ -368,9 +368,10 @@ static void get_advance(struct event_decoder *dec, struct wire *w, struct event 
 	ev->flags = wire_u8(w);
 	get_mark(dec, w, ev);
 	get_ns(dec, w, ev);
-	if (ev->flags == EVENT_STATE) {
+	if ((ev->flags | EVENT_STOPS) == (EVENT_STATE | EVENT_STOPS)) {
 		ev->base = wire_varint(w);
 		ev->state = wire_u64(w);
+		ev->memory = wire_u64(w);
 	} else if (ev->flags & ~EVENT_IDLE) {
 		w->bad = true;
 	}

@@ -27,7 +27,8 @@ enum event_poke { POKE_MEMORY, POKE_REGISTERS, POKE_COUNT };
 
 /* Event flags. */
 #define EVENT_IDLE  1 /* input, advance: while the vCPU was halted, not at a boundary of running code */
-#define EVENT_STATE 2 /* advance: base and state are there (format 3) */
+#define EVENT_STATE 2 /* advance: base, state and memory are there: a place to be searched for (format 3) */
+#define EVENT_STOPS 4 /* ... where the guest stops by itself: it is halted */
 
 /* Same fields as struct landmark (replay/landmark.h). */
 struct event_mark {
@@ -42,21 +43,22 @@ struct event {
 	u8 type; /* enum event_type */
 	u8 vcpu;
 	u8 flags;
-	u8 space;   /* IO_READ */
-	u8 size;    /* IO_READ: 1, 2, 4, 8 */
-	u8 kind;    /* INTERRUPT */
-	u8 vector;  /* INTERRUPT */
-	u8 source;  /* INPUT */
-	u8 what;    /* POKE: enum event_poke */
-	u32 len;    /* INPUT, POKE */
-	u64 count;  /* IO_READ: this many reads in a row, at least 1; all others: 1 */
-	u64 addr;   /* IO_READ; POKE_MEMORY: guest-physical */
-	u64 value;  /* IO_READ: of the 1st, 3rd, 5th ... read of the run */
-	u64 other;  /* IO_READ: of the 2nd, 4th ... */
-	u64 ns;     /* CLOCK, INPUT, ADVANCE: guest time */
-	u64 base;   /* ADVANCE with EVENT_STATE: of CS, 0 in 64-bit mode */
-	u64 state;  /* ADVANCE with EVENT_STATE: what a place is known by, replay/digest.h: place_digest() */
-	u64 writes; /* INTERRUPT: running digest of all device writes so far */
+	u8 space;               /* IO_READ */
+	u8 size;                /* IO_READ: 1, 2, 4, 8 */
+	u8 kind;                /* INTERRUPT */
+	u8 vector;              /* INTERRUPT */
+	u8 source;              /* INPUT */
+	u8 what;                /* POKE: enum event_poke */
+	u32 len;                /* INPUT, POKE */
+	u64 count;              /* IO_READ: this many reads in a row, at least 1; all others: 1 */
+	u64 addr;               /* IO_READ; POKE_MEMORY: guest-physical */
+	u64 value;              /* IO_READ: of the 1st, 3rd, 5th ... read of the run */
+	u64 other;              /* IO_READ: of the 2nd, 4th ... */
+	u64 ns;                 /* CLOCK, INPUT, ADVANCE: guest time */
+	u64 base;               /* ADVANCE with EVENT_STATE: of CS, 0 in 64-bit mode */
+	u64 state;              /* ADVANCE with EVENT_STATE: of the register image, replay/digest.h */
+	u64 memory;             /* ADVANCE with EVENT_STATE: digest of memory */
+	u64 writes;             /* INTERRUPT: running digest of all device writes so far */
 	struct event_mark mark; /* async events */
 	const u8 *bytes;        /* INPUT, POKE: points into the chunk */
 };
@@ -109,9 +111,8 @@ void event_put_interrupt(struct event_encoder *enc, u8 vcpu, const struct event_
 void event_put_input(struct event_encoder *enc, u8 vcpu, const struct event_mark *mark, u8 flags, u64 ns, u8 source,
 		     const u8 *bytes, u32 len);
 void event_put_advance(struct event_encoder *enc, u8 vcpu, const struct event_mark *mark, u8 flags, u64 ns);
-/* The same with EVENT_STATE. */
-void event_put_advance_at(struct event_encoder *enc, u8 vcpu, const struct event_mark *mark, u64 ns, u64 base,
-			  u64 state);
+/* An ADVANCE with EVENT_STATE, from @ev: vcpu, flags, mark, ns, base, state, memory. */
+void event_put_advance_at(struct event_encoder *enc, const struct event *ev);
 
 /* @len at most EVENT_INPUT_MAX. */
 void event_put_poke(struct event_encoder *enc, u8 vcpu, const struct event_mark *mark, enum event_poke what, u64 addr,

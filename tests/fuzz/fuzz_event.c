@@ -25,7 +25,7 @@ static void put(struct event_encoder *enc, const struct event *ev)
 		break;
 	case EVENT_ADVANCE:
 		if (ev->flags & EVENT_STATE)
-			event_put_advance_at(enc, ev->vcpu, &ev->mark, ev->ns, ev->base, ev->state);
+			event_put_advance_at(enc, ev);
 		else
 			event_put_advance(enc, ev->vcpu, &ev->mark, ev->flags, ev->ns);
 		break;
