@@ -4,12 +4,20 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-/* Untouched pages cost nothing: the host commits a page when it is first written. */
+#define HUGE (2ull << 20)
+
+/* Untouched pages cost nothing: the host commits a page when it is first written. Begins where a huge page can. */
 static u8 *map_lazily(u64 size)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	u8 *p = mmap(NULL, size + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	u64 before = -(uintptr_t)p % HUGE, pages = (size + PAGE_MASK) & ~PAGE_MASK;
 
-	return p == MAP_FAILED ? NULL : p;
+	if (p == MAP_FAILED)
+		return NULL;
+	if (before)
+		munmap(p, before);
+	munmap(p + before + pages, HUGE - before);
+	return p + before;
 }
 
 static int slot_add(struct memory *mem, u64 gpa, u64 size)

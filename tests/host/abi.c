@@ -431,6 +431,73 @@ static void test_device(void)
 	vm_close(&vm);
 }
 
+/* --- 2 MiB at once --- */
+
+CODE(large,
+     ".code64\n mov $0x200000, %edi\n mov $512, %ecx\n 1: mov (%rdi), %eax\n add $4096, %edi\n dec %ecx\n jnz 1b\n"
+     " movl $7, 0x280010\n mov 0x281008, %ebx\n incl 0x280010\n mov 0x2a0000, %eax\n hlt\n");
+#define LARGE_LOOP (2 + 4 * 512)
+
+static void test_large(void)
+{
+	struct vmdbg_vcpu_arg arg = {.size = sizeof(arg)};
+	const struct vmdbg_stats *s;
+	u64 pages, splits, inveps;
+	u32 violations;
+	struct vm vm;
+	int exit;
+
+	vm_open_sized(&vm, VM_LONG, large, large_end, VM_RAM, true);
+	store32(vm.ram + 0x281008, 0xbeef);
+	s = vm.stats;
+	vm_step(&vm, 2);
+	violations = s->reason[48].count;
+	pages = s->large_pages;
+	vm_step(&vm, LARGE_LOOP - 2);
+	check(s->large_pages == pages + 1 && s->reason[48].count - violations < 8, "2 MiB are read with one EPT entry",
+	      "%llu large pages, %u EPT violations", LL(s->large_pages - pages), s->reason[48].count - violations);
+	splits = s->splits;
+	inveps = s->inveps;
+	exit = vm_step(&vm, 1);
+	check(exit == VMDBG_EXIT_POSITION && s->splits == splits + 1 && load32(vm.ram + 0x280010) == 7 &&
+		  written(&vm, 0x280000) && vm.run->nr_dirty == 1,
+	      "the first write splits it, and tells of its own 4 KiB alone", "exit %d, %llu splits, %u pages", exit,
+	      LL(s->splits - splits), vm.run->nr_dirty);
+	/* As everywhere here, only the count can tell. */
+	check(s->inveps > inveps, "which INVEPT follows", "%llu", LL(s->inveps - inveps));
+	violations = s->reason[48].count;
+	exit = vm_step(&vm, 2);
+	check(exit == VMDBG_EXIT_POSITION && vm.regs->gpr[3] == 0xbeef && load32(vm.ram + 0x280010) == 8 &&
+		  s->reason[48].count == violations,
+	      "then all of it is read as before, without exits", "exit %d, rbx %#llx, %u EPT violations", exit,
+	      LL(vm.regs->gpr[3]), s->reason[48].count - violations);
+	ioctl(vm.fd, VMDBG_IOC_DIRTY_RESET, &arg);
+	vm.regs->rip -= 7;
+	vm_step(&vm, 1);
+	check(written(&vm, 0x280000) && !written(&vm, 0x281000), "and DIRTY_RESET works in it", "%u pages",
+	      vm.run->nr_dirty);
+	vm_close(&vm);
+
+	vm_open_sized(&vm, VM_LONG, large, large_end, VM_RAM, true);
+	vm_step(&vm, LARGE_LOOP);
+	splits = vm.stats->splits;
+	inveps = vm.stats->inveps;
+	vm_access(&vm, 0x2a0000, 1, 0, NULL);
+	vm_step(&vm, 3);
+	exit = vm_step(&vm, 1);
+	check(exit == VMDBG_EXIT_EPT && vm.run->gpa == 0x2a0000 && vm.stats->splits == splits + 1 &&
+		  vm.stats->inveps > inveps,
+	      "a limit splits it", "exit %d gpa %#llx, %llu splits", exit, LL(vm.run->gpa),
+	      LL(vm.stats->splits - splits));
+	vm_close(&vm);
+	vm_open_sized(&vm, VM_LONG, large, large_end, VM_RAM, true);
+	vm_access(&vm, 0x2a0000, 1, 0, NULL);
+	exit = vm_step(&vm, LARGE_LOOP);
+	check(exit == VMDBG_EXIT_EPT && vm.run->gpa == 0x2a0000, "one that was there before is kept",
+	      "exit %d gpa %#llx", exit, LL(vm.run->gpa));
+	vm_close(&vm);
+}
+
 /* --- answered in the kernel --- */
 
 CODE(tsc_loop, ".code64\n mov $200, %ecx\n 1: rdtsc\n dec %ecx\n jnz 1b\n hlt\n");
@@ -751,6 +818,7 @@ int main(void)
 	test_many_watched();
 	test_dirty();
 	test_device();
+	test_large();
 	test_tsc();
 	test_cpuid();
 	test_breaks();

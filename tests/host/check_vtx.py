@@ -139,6 +139,8 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 mount -t tmpfs tmp /tmp
+# The kernel turns huge pages off where memory is as small as here.
+echo madvise >/sys/kernel/mm/transparent_hugepage/enabled
 say() { echo "$@" | e9; }
 # t SECONDS NAME COMMAND...: its lines, and one of its own if it fails without one or takes too long.
 t() {

@@ -170,7 +170,7 @@ int main(int argc, char **argv)
 	state = argc > 2 ? strtoull(argv[2], NULL, 0) : 0x9e3779b97f4a7c15;
 	for (; done < n; done++) {
 		if (!t.alive) {
-			vm_open(&t.vm, below(2) ? VM_LONG : VM_REAL, noise, noise_end);
+			vm_open_sized(&t.vm, below(2) ? VM_LONG : VM_REAL, noise, noise_end, VM_RAM, below(2));
 			t.alive = true;
 		}
 		switch (below(32)) {

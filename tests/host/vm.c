@@ -100,15 +100,36 @@ void vm_prepare(u8 *ram, struct vmdbg_regs *r, enum vm_mode mode, const u8 *code
 
 void vm_open(struct vm *vm, enum vm_mode mode, const u8 *code, const u8 *end)
 {
-	struct vmdbg_region region = {.size = sizeof(region), .bytes = VM_RAM};
+	vm_open_sized(vm, mode, code, end, VM_RAM, false);
+}
+
+static u8 *map_ram(u64 bytes, bool large)
+{
+	u8 *p = mmap(NULL, bytes + VM_LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *at = p;
+
+	if (p == MAP_FAILED)
+		die("memory");
+	at += -(uintptr_t)p % VM_LARGE;
+	if (at > p)
+		munmap(p, (size_t)(at - p));
+	if (at < p + VM_LARGE)
+		munmap(at + bytes, (size_t)(p + VM_LARGE - at));
+	madvise(at, bytes, large ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	return at;
+}
+
+void vm_open_sized(struct vm *vm, enum vm_mode mode, const u8 *code, const u8 *end, u64 bytes, bool large)
+{
+	struct vmdbg_region region = {.size = sizeof(region), .bytes = bytes};
 	struct vmdbg_vcpu_create create = {.size = sizeof(create)};
 
 	vm->fd = open("/dev/vmdbg", O_RDWR | O_CLOEXEC);
 	if (vm->fd < 0)
 		die("open /dev/vmdbg");
-	vm->ram = mmap(NULL, VM_RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	vm->bytes = bytes;
+	vm->ram = map_ram(bytes, large);
 	region.uaddr = (u64)(uintptr_t)vm->ram;
-	if (vm->ram == MAP_FAILED || ioctl(vm->fd, VMDBG_IOC_REGION, &region))
+	if (ioctl(vm->fd, VMDBG_IOC_REGION, &region))
 		die("region");
 	if (ioctl(vm->fd, VMDBG_IOC_VCPU, &create))
 		die("vcpu");
@@ -128,7 +149,7 @@ void vm_close(struct vm *vm)
 {
 	munmap(vm->run, VMDBG_VCPU_PAGES << 12);
 	close(vm->fd);
-	munmap(vm->ram, VM_RAM);
+	munmap(vm->ram, vm->bytes);
 }
 
 int vm_run_once(struct vm *vm, u32 flags)

@@ -10,6 +10,7 @@
 #include "vmm/vtx/module/vmdbg_abi.h"
 
 #define VM_RAM    (4ull << 20)
+#define VM_LARGE  (2ull << 20)
 #define VM_CODE   0x10000 /* where code is copied to; CS base is 0 */
 #define VM_STACK  0x20000
 #define VM_TABLES 0x30000 /* page tables: identity, 4 MiB in 4 KiB pages */
@@ -21,6 +22,7 @@
 struct vm {
 	int fd;
 	u8 *ram;
+	u64 bytes; /* of it */
 	struct vmdbg_run *run;
 	struct vmdbg_regs *regs;
 	struct vmdbg_stats *stats;
@@ -37,6 +39,8 @@ enum vm_mode { VM_REAL, VM_LONG };
 
 /* Exits the process with a line when the machine can't be made: everything rests on it. */
 void vm_open(struct vm *vm, enum vm_mode mode, const u8 *code, const u8 *end);
+/* The same with RAM of @bytes, if @large of huge pages as far as the kernel gives them. */
+void vm_open_sized(struct vm *vm, enum vm_mode mode, const u8 *code, const u8 *end, u64 bytes, bool large);
 void vm_close(struct vm *vm);
 /* The state that vm_open() begins with: into registers that are zero, and memory. */
 void vm_prepare(u8 *ram, struct vmdbg_regs *r, enum vm_mode mode, const u8 *code, const u8 *end);

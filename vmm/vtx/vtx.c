@@ -532,6 +532,8 @@ static int make(struct vtx_cpu *cpu, const struct machine *m, unsigned id, struc
 		    .uaddr = (u64)(uintptr_t)m->mem.slot[i].host,
 		};
 
+		/* What is in a huge page of the host's is mapped by one entry. Where that can't be, pages do. */
+		madvise(m->mem.slot[i].host, m->mem.slot[i].size, MADV_HUGEPAGE);
 		if (ioctl(cpu->fd, VMDBG_IOC_REGION, &region))
 			return error_set(err, -errno, "vmdbg.ko refuses the guest's memory: %s", strerror(errno));
 	}

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Extended page tables: four levels, 4 KiB leaves, one set for each vCPU, so that a page can be opened to one vCPU alone
- * (SDM 3C 29.3). Leaves are write-back whatever the guest's PAT says (IPAT): it is the host's RAM, and no device of its
+ * Extended page tables: four levels, one set for each vCPU, so that a page can be opened to one vCPU alone (SDM 3C 29.3). Leaves are write-back whatever the guest's PAT says (IPAT): it is the host's RAM, and no device of its
  * own looks at it.
  *
  * Permissions of a leaf: R and X when the page is touched, W at the first write, and never more than its limit. Writes
  * are found by write protection, which shows each page once. Accessed and dirty flags are on for their side effect: the
  * guest's page walks then count as writes to its page tables (29.3.5), so no update of a guest's accessed flag goes
  * unseen, not even in Bochs 2.7, which doesn't check W for those.
+ *
+ * Leaves are of 4 KiB. What the process has in one huge page is mapped by one of 2 MiB at first, which is never writable and
+ * has no limits in it: a write or a limit splits it into 512, and they aren't put together again.
  */
 #include <linux/gfp.h>
 #include <linux/slab.h>
@@ -19,6 +21,8 @@
 #define LEVELS    4
 #define ENTRIES   512
 #define ADDR_MASK 0x000ffffffffff000ull
+#define LARGE     BIT_ULL(7) /* of an entry of the second level: it maps 2 MiB */
+#define LEAF      (VMX_EPTP_MT_WB << VMX_EPT_MT_EPTE_SHIFT | VMX_EPT_IPAT_BIT)
 
 struct invept_desc {
 	u64 eptp, reserved;
@@ -47,7 +51,7 @@ static void free_level(u64 *table, unsigned int level)
 	unsigned int i;
 
 	for (i = 0; level > 1 && i < ENTRIES; i++)
-		if (table[i])
+		if (table[i] && !(table[i] & LARGE))
 			free_level(__va(table[i] & ADDR_MASK), level - 1);
 	free_page((unsigned long)table);
 }
@@ -75,20 +79,75 @@ static u64 *entry_at(u64 *table, u64 gpa, unsigned int level)
 	return &table[gpa >> (PAGE_SHIFT + 9 * (level - 1)) & (ENTRIES - 1)];
 }
 
+/* A new table in @e's place, which maps what @e has mapped. */
+static int add_table(struct ept *ept, u64 *e)
+{
+	u64 *next = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	unsigned int i;
+
+	if (!next)
+		return -ENOMEM;
+	if (*e & LARGE) {
+		for (i = 0; i < ENTRIES; i++)
+			next[i] = (*e & ~LARGE) + (u64)i * PAGE_SIZE;
+		ept->stale = true;
+		ept->splits++;
+	}
+	*e = __pa(next) | VMX_EPT_RWX_MASK;
+	return 0;
+}
+
+/* The table of @level on the way to @gpa, or NULL: no memory. */
+static u64 *reserve(struct ept *ept, u64 gpa, unsigned int to)
+{
+	u64 *table = ept->root;
+	unsigned int level;
+
+	for (level = LEVELS; level > to; level--) {
+		u64 *e = entry_at(table, gpa, level);
+
+		if ((!*e || *e & LARGE) && add_table(ept, e))
+			return NULL;
+		table = __va(*e & ADDR_MASK);
+	}
+	return table;
+}
+
 int ept_reserve(struct ept *ept, u64 gpa)
 {
-	u64 *table = ept->root, *next;
+	return reserve(ept, gpa, 1) ? 0 : -ENOMEM;
+}
+
+bool ept_map_large(struct ept *ept, u64 gpa, u64 hpa)
+{
+	unsigned long first = gpa >> PAGE_SHIFT & ~(ENTRIES - 1ul);
+	u64 *table, *e;
+
+	if (xa_find(&ept->limits, &first, first + ENTRIES - 1, XA_PRESENT))
+		return false;
+	table = reserve(ept, gpa, 2);
+	if (!table)
+		return false;
+	e = entry_at(table, gpa, 2);
+	if (*e)
+		return false;
+	*e = (hpa & ~((u64)ENTRIES * PAGE_SIZE - 1)) | VMDBG_R | VMDBG_X | LARGE | LEAF;
+	ept->large_pages++;
+	return true;
+}
+
+int ept_split(struct ept *ept, u64 gpa)
+{
+	u64 *table = ept->root;
 	unsigned int level;
 
 	for (level = LEVELS; level > 1; level--) {
 		u64 *e = entry_at(table, gpa, level);
 
-		if (!*e) {
-			next = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-			if (!next)
-				return -ENOMEM;
-			*e = __pa(next) | VMX_EPT_RWX_MASK;
-		}
+		if (!*e)
+			return 0;
+		if (*e & LARGE)
+			return add_table(ept, e);
 		table = __va(*e & ADDR_MASK);
 	}
 	return 0;
@@ -102,7 +161,7 @@ u64 *ept_entry(struct ept *ept, u64 gpa)
 	for (level = LEVELS; level > 1; level--) {
 		u64 e = *entry_at(table, gpa, level);
 
-		if (!e)
+		if (!e || e & LARGE)
 			return NULL;
 		table = __va(e & ADDR_MASK);
 	}
@@ -117,7 +176,7 @@ void ept_set(struct ept *ept, u64 *entry, u64 hpa, u32 access)
 	/* Only what takes rights away, or changes the page, can be in a TLB wrongly (29.4.3.1). */
 	if (*entry & VMX_EPT_RWX_MASK && ((*entry ^ hpa) & ADDR_MASK || *entry & VMX_EPT_RWX_MASK & ~access))
 		ept->stale = true;
-	*entry = access ? hpa | access | VMX_EPTP_MT_WB << VMX_EPT_MT_EPTE_SHIFT | VMX_EPT_IPAT_BIT : 0;
+	*entry = access ? hpa | access | LEAF : 0;
 }
 
 void ept_clear(struct ept *ept, u64 *entry)
@@ -132,7 +191,7 @@ static void protect_level(u64 *table, unsigned int level)
 	unsigned int i;
 
 	for (i = 0; i < ENTRIES; i++) {
-		if (!table[i])
+		if (!table[i] || table[i] & LARGE)
 			continue;
 		if (level > 1)
 			protect_level(__va(table[i] & ADDR_MASK), level - 1);

@@ -135,6 +135,7 @@ static enum after ept_fault(struct vcpu *v, u64 gpa, u32 access)
 	entry = ept_entry(&v->ept, gpa);
 	if (!page || !entry) {
 		v->need_gpa = gpa;
+		v->need_write = access & VMDBG_W;
 		return PIN;
 	}
 	hpa = page_to_phys(page);

@@ -20,6 +20,7 @@ static int vmdbg_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 	mutex_init(&m->lock);
 	xa_init(&m->pages);
+	xa_init(&m->large);
 	m->mm = current->mm;
 	mmgrab(m->mm);
 	file->private_data = m;
@@ -279,6 +280,9 @@ static int limit_page(struct vcpu *v, u64 gpa, const struct vmdbg_access *a)
 	if (a->allowed != VMDBG_RWX) {
 		if (v->ept.nr_limits >= MAX_LIMITS)
 			return -ENOSPC;
+		ret = ept_split(&v->ept, gpa);
+		if (ret)
+			return ret;
 		new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
 		if (!new)
 			return -ENOMEM;

@@ -6,6 +6,7 @@
  * A slice ends when the user is wanted, a page must be pinned, the scheduler wants the CPU, or a signal came; after it
  * nothing of the guest is left on the CPU. Interrupts are off but for a moment after an exit that one caused.
  */
+#include <linux/io.h>
 #include <linux/ktime.h>
 #include <linux/math64.h>
 #include <linux/sched/signal.h>
@@ -315,6 +316,26 @@ static bool may_leave(const struct vcpu *v)
 	return !v->delivering && !(v->entry_info & INFO_VALID) && (v->step || v->settled);
 }
 
+/* The page that a slice has asked for: pinned, and with room for its entry; or with all of the 2 MiB around it. */
+static int provide(struct vcpu *v)
+{
+	u64 gpa = v->need_gpa;
+	bool write = v->need_write;
+	int error;
+
+	v->need_write = false;
+	if (machine_is_ram(v->machine, gpa)) {
+		error = machine_pin(v->machine, gpa);
+		if (error)
+			return error;
+		/* To be written it is split at once, and the rest needs no exit to be read. */
+		if (machine_is_large(v->machine, gpa) &&
+		    ept_map_large(&v->ept, gpa, page_to_phys(machine_page(v->machine, gpa))) && !write)
+			return 0;
+	}
+	return ept_reserve(&v->ept, gpa);
+}
+
 static int run_slices(struct vcpu *v)
 {
 	int error = 0;
@@ -324,14 +345,7 @@ static int run_slices(struct vcpu *v)
 		case LEAVE:
 			return error;
 		case PIN:
-			if (shadow_wants(v)) {
-				error = shadow_grow(v);
-				break;
-			}
-			if (machine_is_ram(v->machine, v->need_gpa))
-				error = machine_pin(v->machine, v->need_gpa);
-			if (!error)
-				error = ept_reserve(&v->ept, v->need_gpa);
+			error = shadow_wants(v) ? shadow_grow(v) : provide(v);
 			break;
 		case AGAIN:
 			break;
@@ -375,6 +389,8 @@ int vcpu_run(struct vcpu *v)
 	v->stats->user_exits++;
 	ret = run_slices(v);
 	pages_close(v);
+	v->stats->large_pages = v->ept.large_pages;
+	v->stats->splits = v->ept.splits;
 	if (ret)
 		return ret;
 	give_out(v);

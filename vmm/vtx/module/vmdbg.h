@@ -26,7 +26,7 @@ struct vmx_caps {
 	u32 pin, primary, secondary, exit, entry; /* the controls, as vmcs.c's tables and the processor have them */
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 	unsigned int timer_shift;
-	bool ept_ad;
+	bool ept_ad, ept_large;
 };
 
 extern struct vmx_caps vmx_caps;
@@ -48,6 +48,7 @@ struct machine {
 	struct vmdbg_region region[VMDBG_MAX_REGIONS];
 	unsigned int nr_regions;
 	struct xarray pages; /* guest page number -> struct page, pinned */
+	struct xarray large; /* guest page number >> 9: all of those 2 MiB are pinned, and one run of physical memory */
 	struct vcpu *vcpu[VMDBG_MAX_VCPUS];
 };
 
@@ -58,6 +59,8 @@ int machine_pin(struct machine *m, u64 gpa);
 /* The pinned page, or NULL. */
 struct page *machine_page(struct machine *m, u64 gpa);
 void machine_unpin_all(struct machine *m);
+/* Whether the 2 MiB around @gpa can be mapped whole. */
+bool machine_is_large(struct machine *m, u64 gpa);
 
 /* --- ept.c --- */
 
@@ -68,6 +71,7 @@ struct ept {
 	bool stale;           /* INVEPT is due before the next entry */
 	bool exec_only;
 	u64 nr_limits;
+	u64 large_pages, splits;
 };
 
 struct limit {
@@ -77,9 +81,14 @@ struct limit {
 
 int ept_init(struct ept *ept);
 void ept_free(struct ept *ept);
-/* The tables above @gpa's entry. May sleep. */
+/* The tables above @gpa's entry; what is mapped whole there is split. May sleep. */
 int ept_reserve(struct ept *ept, u64 gpa);
-/* The entry of @gpa, or NULL when its tables aren't there. */
+/* Maps the 2 MiB around @gpa to those around @hpa, to be read and executed. False: there are limits, or entries already.
+ * May sleep. */
+bool ept_map_large(struct ept *ept, u64 gpa, u64 hpa);
+/* Gives @gpa an entry of its own if it is mapped as a part of 2 MiB. May sleep. */
+int ept_split(struct ept *ept, u64 gpa);
+/* The entry of @gpa, or NULL when its tables aren't there, or it is mapped as a part of 2 MiB. */
 u64 *ept_entry(struct ept *ept, u64 gpa);
 void ept_set(struct ept *ept, u64 *entry, u64 hpa, u32 access);
 void ept_clear(struct ept *ept, u64 *entry);
@@ -121,6 +130,7 @@ struct vcpu {
 	u64 *opened_entry[VMDBG_MAX_OPEN + 32];
 	unsigned int nr_opened;
 	u64 need_gpa; /* a page to be pinned outside of the slice */
+	bool need_write;
 
 	/* stepping */
 	bool step;

@@ -277,6 +277,8 @@ struct vmdbg_stats {
 	__u64 table_fills;  /* VMDBG_VCPU_SHADOW: page faults that only made shadow entries */
 	__u64 table_writes; /* ... writes of the guest's to page tables in use */
 	__u64 table_drops;  /* ... all shadow tables dropped: none was free, or paging's rules changed */
+	__u64 large_pages;  /* 2 MiB mapped by one EPT entry */
+	__u64 splits;       /* of those, made 512 entries: a first write, a limit */
 };
 
 #define VMDBG_TSC_RING_OFFSET 2048 /* in the statistics page: struct vmdbg_tsc_read[VMDBG_TSC_RING] */

@@ -71,6 +71,7 @@ void vmx_caps_read(struct vmx_caps *caps)
 		return;
 	}
 	caps->ept_ad = ept & VMX_EPT_AD_BIT;
+	caps->ept_large = ept & VMX_EPT_2MB_PAGE_BIT;
 	if (ept & VMX_EPT_EXECUTE_ONLY_BIT)
 		caps->features |= VMDBG_FEATURE_EXEC_ONLY;
 	if ((caps->secondary & SECONDARY_EXEC_ENABLE_VPID) && (ept & VPID_WANTED) == VPID_WANTED)
