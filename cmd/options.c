@@ -9,7 +9,7 @@
 
 #define RUNS    (OPT_RECORD | OPT_RUN)
 #define RECORDS (OPT_RECORD | OPT_BRANCH)
-#define REPLAYS (OPT_REPLAY | OPT_BRANCH | OPT_INDEX | OPT_SETTLE)
+#define REPLAYS (OPT_REPLAY | OPT_BRANCH | OPT_INDEX)
 
 struct option_row {
 	const char *name;
@@ -290,9 +290,8 @@ static const struct option_row rows[] = {
     {"output", 'o', OPT_INDEX, "FILE", "write the indexed trace there, instead of in its place", set_output},
     {"output", 'o', OPT_SETTLE, "FILE", "write the trace with counts there, instead of in its place", set_output},
     {"force", 0, RECORDS | OPT_INDEX | OPT_SETTLE, NULL, "replace a file that is there already", set_force},
-    {"engine", 0, RUNS | (REPLAYS & ~OPT_SETTLE), "NAME", "auto, soft, kvm or vtx (auto)", set_engine},
-    {"mmu", 0, RUNS | (REPLAYS & ~OPT_SETTLE), "HOW", "vtx: ept (default), or shadow page tables: exact accessed flags",
-     set_mmu},
+    {"engine", 0, RUNS | REPLAYS, "NAME", "auto, soft, kvm or vtx (auto)", set_engine},
+    {"mmu", 0, RUNS | REPLAYS, "HOW", "vtx: ept (default), or shadow page tables: exact accessed flags", set_mmu},
     {"memory", 'm', RUNS, "SIZE", "guest memory, with K, M or G (256M)", set_memory},
     {"smp", 0, RUNS, "N", "number of vCPUs (1)", set_smp},
     {"initrd", 0, RUNS, "FILE", "initramfs for Linux, first module for Multiboot", set_initrd},
@@ -305,9 +304,9 @@ static const struct option_row rows[] = {
     {"positions", 0, RUNS, "HOW", "counted: by instructions (default); landmark: the guest runs freely (--clock host)",
      set_positions},
     {"date", 0, RUNS, "DATE", "the guest's date at power-on, UTC: now, @SECONDS, YYYY-MM-DD[THH:MM[:SS]]", set_date},
-    {"kernel", 0, REPLAYS, "FILE", "the kernel, for a trace that names it only", set_kernel},
-    {"disk", 0, REPLAYS, "FILE", "the disk image, for a trace that names it only", set_disk},
-    {"initrd", 0, REPLAYS, "FILE", "the initrd, for a trace that names it only", set_initrd},
+    {"kernel", 0, REPLAYS | OPT_SETTLE, "FILE", "the kernel, for a trace that names it only", set_kernel},
+    {"disk", 0, REPLAYS | OPT_SETTLE, "FILE", "the disk image, for a trace that names it only", set_disk},
+    {"initrd", 0, REPLAYS | OPT_SETTLE, "FILE", "the initrd, for a trace that names it only", set_initrd},
     {"serial", 0, RUNS | OPT_REPLAY | OPT_BRANCH, "WHERE", "the guest's console: stdio (default), null or file:PATH",
      set_serial},
     {"screen", 0, RUNS | OPT_REPLAY | OPT_BRANCH, NULL, "print the text screen as it is at the end", set_screen},

@@ -10,6 +10,7 @@
 #include "cmd/trace_view.h"
 #include "traces/checkpoint.h"
 #include "traces/record.h"
+#include "traces/text.h"
 
 #define MAX_TYPES 24
 
@@ -27,6 +28,7 @@ struct info {
 	bool have_end;
 	struct end_record end;
 	struct trace_buf machine, note; /* text */
+	const char *counted;            /* what positions are */
 	struct checkpoint_file points;
 };
 
@@ -106,6 +108,15 @@ static const char *type_label(u32 type, char out[24])
 	return out;
 }
 
+static bool counts_accesses(const struct info *info)
+{
+	char *what = trace_text_get(info->machine.data, info->machine.len, "positions", 0);
+	bool accesses = what && !strcmp(what, "accesses");
+
+	free(what);
+	return accesses;
+}
+
 static int gather(struct trace_reader *r, struct info *info, struct error *err)
 {
 	struct trace_buf buf = {0};
@@ -126,6 +137,7 @@ static int gather(struct trace_reader *r, struct info *info, struct error *err)
 		}
 	}
 	trace_buf_free(&buf);
+	info->counted = counts_accesses(info) ? "accesses" : "instructions";
 	/* Those that make no sense are for `trace verify`. */
 	if (!rc && checkpoint_file_init(&info->points, r, NULL) == -ENOMEM)
 		rc = error_set(err, -ENOMEM, "out of memory");
@@ -137,12 +149,12 @@ static u64 last_position(const struct info *info)
 	return info->have_end ? info->end.mark.insns : info->last_position;
 }
 
-/* Bytes of the trace without blobs and checkpoints for each 1000 instructions. */
+/* Bytes of the trace without blobs and checkpoints for each 1000 instructions or accesses. */
 static double density(const struct trace_reader *r, const struct info *info)
 {
-	u64 insns = last_position(info);
+	u64 last = last_position(info);
 
-	return insns ? (double)(r->size - info->blobs - info->point_bytes) * 1000 / insns : 0;
+	return last ? (double)(r->size - info->blobs - info->point_bytes) * 1000 / last : 0;
 }
 
 /* Lines of `key value` as columns. */
@@ -181,9 +193,9 @@ static void print_end(const struct info *info)
 		printf(" with %u (exit status %d)", info->end.code, end_status(END_DEBUG_EXIT, info->end.code));
 	printf(" at position %s, RIP %#llx\n", format_count(a, info->end.mark.insns),
 	       (unsigned long long)info->end.mark.rip);
-	printf("ran            %s instructions, %s of guest time, %s events, %llu console bytes\n",
-	       format_count(a, info->end.mark.insns), format_ns(b, info->end.ns), format_count(c, info->end.events),
-	       (unsigned long long)info->end.console);
+	printf("ran            %s %s, %s of guest time, %s events, %llu console bytes\n",
+	       format_count(a, info->end.mark.insns), info->counted, format_ns(b, info->end.ns),
+	       format_count(c, info->end.events), (unsigned long long)info->end.console);
 }
 
 static void print_info(const struct trace_reader *r, const char *path, const struct info *info)
@@ -201,8 +213,8 @@ static void print_info(const struct trace_reader *r, const char *path, const str
 		       format_count(a, info->points.entry[0].position),
 		       format_count(b, info->points.entry[info->points.count - 1].position),
 		       checkpoint_file_begins(r) ? "; the trace begins at the first" : "");
-	printf("density        %.3f bytes for each 1000 instructions, without blobs and checkpoints\n",
-	       density(r, info));
+	printf("density        %.3f bytes for each 1000 %s, without blobs and checkpoints\n", density(r, info),
+	       info->counted);
 	printf("\n%-14s %8s %12s %12s %6s\n", "chunks", "number", "bytes", "unpacked", "share");
 	for (unsigned i = 0; i < info->nr_sums; i++) {
 		const struct type_sum *s = &info->sum[i];
@@ -272,7 +284,7 @@ static json_t *points_json(const struct trace_reader *r, const struct checkpoint
 static int print_info_json(const struct trace_reader *r, const char *path, const struct info *info)
 {
 	json_t *j = json_object(), *chunks = json_object();
-	char label[24];
+	char label[40];
 
 	json_object_set_new(j, "trace", figures_json_text(path));
 	json_object_set_new(j, "format", json_integer(r->version));
@@ -283,7 +295,9 @@ static int print_info_json(const struct trace_reader *r, const char *path, const
 	json_object_set_new(j, "end", info->have_end ? end_json(info) : json_null());
 	json_object_set_new(j, "last_position", json_integer(last_position(info)));
 	json_object_set_new(j, "blob_bytes", json_integer(info->blobs));
-	json_object_set_new(j, "bytes_per_1000_instructions", json_real(density(r, info)));
+	json_object_set_new(j, "positions", json_string(info->counted));
+	snprintf(label, sizeof(label), "bytes_per_1000_%s", info->counted);
+	json_object_set_new(j, label, json_real(density(r, info)));
 	for (unsigned i = 0; i < info->nr_sums; i++) {
 		const struct type_sum *s = &info->sum[i];
 		json_t *sum = json_object();

@@ -7,6 +7,7 @@ _vmdbg_values()
 	--engine) echo auto soft kvm vtx ;;
 	--mmu) echo ept shadow ;;
 	--clock) echo virtual host ;;
+	--positions) echo counted landmark ;;
 	--serial) echo stdio null file: ;;
 	--embed) echo all none ;;
 	--boot) echo host inguest ;;
@@ -28,13 +29,14 @@ _vmdbg_options()
 {
 	local shared='--engine --mmu --initrd --disk --quiet -q --help'
 	local guest="$shared --serial --screen --until --gdb --checkpoint-memory --json"
-	local machine="$guest --memory -m --smp --append --boot --flat --bios --clock --date"
+	local machine="$guest --memory -m --smp --append --boot --flat --bios --clock --positions --date"
 	case $1 in
 	record) echo "$machine --output -o --force --embed --ring --checkpoint-every" ;;
 	run) echo "$machine" ;;
 	replay) echo "$guest --kernel --at --expect --junit" ;;
 	branch) echo "$guest --kernel --at --output -o --force --checkpoint-every" ;;
 	index) echo "$shared --kernel --output -o --force --checkpoint-every" ;;
+	settle) echo '--initrd --disk --quiet -q --help --kernel --output -o --force' ;;
 	trace | doctor) echo '--json --help' ;;
 	esac
 }
@@ -62,10 +64,10 @@ _vmdbg()
 		return
 	fi
 	if [[ $command == trace ]] && ((COMP_CWORD == 2)); then
-		mapfile -t COMPREPLY < <(compgen -W 'info dump verify index' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'info dump verify index settle' -- "$cur")
 		return
 	fi
-	[[ $command == trace && ${COMP_WORDS[2]} == index ]] && command=index
+	[[ $command == trace && ${COMP_WORDS[2]} == @(index|settle) ]] && command=${COMP_WORDS[2]}
 	if values=$(_vmdbg_values "$prev"); then
 		mapfile -t COMPREPLY < <(compgen -W "$values" -- "$cur")
 		[[ ${COMPREPLY[0]-} == *: ]] && compopt -o nospace

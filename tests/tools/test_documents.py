@@ -8,7 +8,7 @@ import sys
 # As in cmd/options.c; the key is what follows "vmdbg" on a command line.
 COMMANDS = {"record": "OPT_RECORD", "run": "OPT_RUN", "replay": "OPT_REPLAY", "branch": "OPT_BRANCH",
             "trace info": "OPT_TRACE", "trace dump": "OPT_TRACE", "trace verify": "OPT_TRACE",
-            "trace index": "OPT_INDEX", "doctor": "OPT_DOCTOR"}
+            "trace index": "OPT_INDEX", "trace settle": "OPT_SETTLE", "doctor": "OPT_DOCTOR"}
 ROW = re.compile(r'\{"([a-z-]+)", (0|\'.\'), ([^,]+), (NULL|"[^"]*"),')
 
 failed = 0
