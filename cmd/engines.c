@@ -30,7 +30,8 @@ int engine_set_mmu(struct machine_config *config, const char *how, struct error 
 	if (!how)
 		return 0;
 	if (config->engine == &soft_engine)
-		return error_set(err, -ENOTSUP, "--mmu %s: engine soft has no choice; its accessed flags are exact", how);
+		return error_set(err, -ENOTSUP, "--mmu %s: engine soft has no choice; its accessed flags are exact",
+				 how);
 	if (config->engine != &vtx_engine)
 		return error_set(err, -ENOTSUP, "--mmu %s: engine %s has no choice; --engine vtx has", how,
 				 config->engine->name);

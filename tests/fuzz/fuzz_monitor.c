@@ -54,7 +54,7 @@ static void fill(const u8 *data, size_t size)
 	offset = (size_t)data[0] << 8;
 	for (size_t i = 0; size > 1 && i < sizeof(image); i++)
 		image[(offset + i) % sizeof(image)] = data[1 + i % (size - 1)];
-	memcpy(&fake.start, image, sizeof(fake.start));
+	state_load(x86_state_fields, &fake.start, image, state_size(x86_state_fields));
 	fake.start.cr3 &= 0xf000;
 	fake.start.gdtr.base &= 0xffff;
 	fake.start.idtr.base &= 0xffff;
