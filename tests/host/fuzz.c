@@ -155,6 +155,11 @@ static void memory(struct target *t)
 	case 1:
 		mmap(t->vm.ram + (at & ~0xfffull), 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 		break;
+	case 2:
+	case 3: /* the guest's page tables */
+		((u64 *)(t->vm.ram + VM_TABLES))[below(5 * 512)] = below(2) ? number()
+									    : below(0x400) << 12 | below(512);
+		break;
 	default:
 		mmap(t->vm.ram + (VM_CODE & ~0xfffull), 4096, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
@@ -170,6 +175,7 @@ int main(int argc, char **argv)
 	state = argc > 2 ? strtoull(argv[2], NULL, 0) : 0x9e3779b97f4a7c15;
 	for (; done < n; done++) {
 		if (!t.alive) {
+			vm_create_flags = below(2) ? VMDBG_VCPU_SHADOW : 0;
 			vm_open_sized(&t.vm, below(2) ? VM_LONG : VM_REAL, noise, noise_end, VM_RAM, below(2));
 			t.alive = true;
 		}

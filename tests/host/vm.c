@@ -12,6 +12,7 @@
 
 unsigned failures;
 u32 vm_step_flags;
+u32 vm_create_flags;
 
 void check(bool good, const char *name, const char *fmt, ...)
 {
@@ -121,7 +122,7 @@ static u8 *map_ram(u64 bytes, bool large)
 void vm_open_sized(struct vm *vm, enum vm_mode mode, const u8 *code, const u8 *end, u64 bytes, bool large)
 {
 	struct vmdbg_region region = {.size = sizeof(region), .bytes = bytes};
-	struct vmdbg_vcpu_create create = {.size = sizeof(create)};
+	struct vmdbg_vcpu_create create = {.size = sizeof(create), .flags = vm_create_flags};
 
 	vm->fd = open("/dev/vmdbg", O_RDWR | O_CLOEXEC);
 	if (vm->fd < 0)

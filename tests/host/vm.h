@@ -37,6 +37,9 @@ struct vm {
 
 enum vm_mode { VM_REAL, VM_LONG };
 
+/* Of VMDBG_IOC_VCPU. */
+extern u32 vm_create_flags;
+
 /* Exits the process with a line when the machine can't be made: everything rests on it. */
 void vm_open(struct vm *vm, enum vm_mode mode, const u8 *code, const u8 *end);
 /* The same with RAM of @bytes, if @large of huge pages as far as the kernel gives them. */
