@@ -25,6 +25,10 @@ MUTANTS = {
     "page-stays-open": ("step.c", "ept_clear(&v->ept, v->opened_entry[--v->nr_opened]);", "--v->nr_opened;"),
     "rep-counts-iterations": ("step.c", "if (v->insn != INSN_REP || rip != v->insn_rip)", "if (v->insn != INSN_X87)"),
     "tf-shows": ("step.c", "case INSN_PUSHF:\n\t\tbreak;", "case INSN_PUSHF:\n\t\treturn false;"),
+    "shadow-entries-stay": ("shadow.c", "if (!follows(v, t, i, e))", "if (!v->vmcs)"),
+    "shadow-tables-unwatched": ("exit.c", "if (shadow_tracks(v, gfn)) {", "if (!v->vmcs) {"),
+    "shadow-dirty-early": ("shadow.c", "if ((rights & RIGHT_W) && dirty)", "if (rights & RIGHT_W)"),
+    "shadow-unflushed": ("run.c", "if (shadow_take_stale(v) &&", "if (!v->vmcs &&"),
     "writes-untold": ("exit.c", "!note_dirty(v, gfn)", "!v->vmcs"),
 }
 
@@ -53,7 +57,7 @@ def build(name, mutation):
 
 def main():
     begin = time.monotonic()
-    root = host.base_root("root-mutants", ("abi",))
+    root = host.base_root("root-mutants", ("abi", "shadow"))
     tests = []
     only = sys.argv[1:] or list(MUTANTS)
     for name, mutation in MUTANTS.items():
@@ -62,7 +66,7 @@ def main():
         root.put(build(name, mutation), f"{name}.ko")
         tests.append(f"""say "@mutant {name}"
 insmod /{name}.ko
-timeout -s KILL 30 abi 2>&1 </dev/null | grep '^not ok' | e9
+{{ timeout -s KILL 30 abi; timeout -s KILL 30 shadow; }} 2>&1 </dev/null | grep '^not ok' | e9
 rmmod vmdbg""")
     root.write("init", host.init("\n".join(tests)))
     bochs = host.Bochs("run-mutants")

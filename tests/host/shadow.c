@@ -73,7 +73,8 @@ static bool told(const struct vm *vm, u64 gfn)
 	return false;
 }
 
-CODE(flags, ".code64\n mov 0x60000, %eax\n mov %eax, 0x61000\n mov %cr3, %rbx\n mov %cr3, %rsp\n hlt\n");
+CODE(flags, ".code64\n mov 0x60000, %eax\n mov %eax, 0x61000\n mov 0x63000, %eax\n mov %eax, 0x63000\n mov %cr3, %rbx\n"
+	    " mov %cr3, %rsp\n hlt\n");
 
 /* Flags are those of the accesses made; the tables' pages are told as written; CR3 is the guest's. */
 static void test_flags(u32 step)
@@ -87,6 +88,8 @@ static void test_flags(u32 step)
 		   *entry(&vm, PAGE_Y) == ((PAGE_Y << 12) | P | W | U | A | D) &&
 		   *entry(&vm, PAGE_Z) == ((PAGE_Z << 12) | P | W | U),
 	       &vm, step, "accessed and dirty flags are exact");
+	result(*entry(&vm, PAGE_Z + 1) == (((PAGE_Z + 1) << 12) | P | W | U | A | D), &vm, step,
+	       "a page that is read, then written, is dirty");
 	result(vm.regs->gpr[3] == VM_TABLES && vm.regs->gpr[4] == VM_TABLES && vm.regs->cr3 == VM_TABLES, &vm, step,
 	       "CR3 reads as the guest's");
 	result(told(&vm, VM_TABLES >> 12) && told(&vm, PTE(0) >> 12), &vm, step, "flags set are told as written");
@@ -119,6 +122,25 @@ static void test_remap(u32 step)
 		vm_run(&vm, VMDBG_RUN_STEP | VMDBG_RUN_FLUSH);
 		result((vm.regs->gpr[0] & 0xff) == 2 && *entry(&vm, PAGE_X) & A, &vm, step, "RUN_FLUSH");
 	}
+	vm_close(&vm);
+}
+
+/* The same with a table that nothing else needs. */
+CODE(other, ".code64\n mov 0x300000, %al\n shl $8, %rax\n movl $0x61007, 0x34800\n mov 0x300000, %al\n hlt\n");
+
+static void test_other(u32 step)
+{
+	struct vm vm;
+	bool good;
+
+	vm_open(&vm, VM_LONG, other, other_end);
+	*at(&vm, 0x300) = 1;
+	*at(&vm, PAGE_Y) = 2;
+	good = to_hlt(&vm, step);
+	result(good && (vm.regs->gpr[0] & 0xffff) == 0x0102 && *(u64 *)(vm.ram + 0x34800) == (0x61000 | P | W | U | A),
+	       &vm, step, "so is one that nothing else needs");
+	/* Bochs forgets translations at each VM entry; processors don't. */
+	result(vm.stats->invvpids > 0, &vm, step, "INVVPID follows");
 	vm_close(&vm);
 }
 
@@ -300,6 +322,7 @@ int main(void)
 	for (u32 step = 0; step <= VMDBG_RUN_STEP; step += VMDBG_RUN_STEP) {
 		test_flags(step);
 		test_remap(step);
+		test_other(step);
 		test_fault(step);
 		test_wp(step);
 		test_many(step);

@@ -174,8 +174,10 @@ static enum after enter(struct vcpu *v)
 		ept_flush(&v->ept, true);
 		v->stats->inveps++;
 	}
-	if (shadow_take_stale(v) && vmx_caps.features & VMDBG_FEATURE_VPID)
+	if (shadow_take_stale(v) && vmx_caps.features & VMDBG_FEATURE_VPID) {
 		vpid_flush(v->vpid);
+		v->stats->invvpids++;
+	}
 	if (read_cr2() != v->regs->cr2)
 		write_cr2(v->regs->cr2);
 	start = rdtsc();

@@ -276,6 +276,7 @@ struct vmdbg_stats {
 	__u64 guest_cycles; /* host TSC from entry to exit */
 	__u64 table_fills;  /* VMDBG_VCPU_SHADOW: page faults that only made shadow entries */
 	__u64 table_writes; /* ... writes of the guest's to page tables in use */
+	__u64 invvpids;     /* ... INVVPID executed because entries were dropped */
 	__u64 table_drops;  /* ... all shadow tables dropped: none was free, or paging's rules changed */
 	__u64 large_pages;  /* 2 MiB mapped by one EPT entry */
 	__u64 splits;       /* of those, made 512 entries: a first write, a limit */
