@@ -178,6 +178,87 @@ static void reading(bool large)
 	vm_close(&vm);
 }
 
+/* --- EPT and shadow page tables: the same guests --- */
+
+#define TIMES 100
+
+CODE(steady, ".code64\n mov $100, %ecx\n 1: incb 0x300000\n incb 0x301000\n dec %ecx\n jnz 1b\n hlt\n");
+CODE(map, ".code64\n mov $100, %ecx\n 1: movq $0x300007, 0x34800\n incb 0x300000\n movq $0, 0x34800\n"
+	  " invlpg 0x300000\n dec %ecx\n jnz 1b\n hlt\n");
+CODE(own, ".code64\n mov $100, %ecx\n 1: movq $0x60007, 0x33300\n incb 0x60000\n dec %ecx\n jnz 1b\n hlt\n");
+CODE(spaces, ".code64\n mov $100, %ecx\n 1: mov %rax, %cr3\n incb 0x300000\n incb 0x301000\n mov %rbx, %cr3\n"
+	     " incb 0x300000\n incb 0x301000\n dec %ecx\n jnz 1b\n hlt\n");
+
+/* Another address space at 0x70000, with the first's lower 2 MiB and a table of its own. */
+static void second_space(struct vm *vm)
+{
+	u64 *t = (u64 *)(vm->ram + 0x70000);
+
+	t[0] = 0x71007;
+	t[512] = 0x72007;
+	t[1024] = (VM_TABLES + 0x3000) | 7;
+	t[1025] = 0x73007;
+	t[1536 + 0x100] = 0x310007;
+	t[1536 + 0x101] = 0x311007;
+	vm->regs->gpr[0] = 0x70000;
+	vm->regs->gpr[3] = VM_TABLES;
+}
+
+/* To the HLT: what would be the engine's part is done here. */
+static void to_hlt(struct vm *vm, u32 step)
+{
+	for (;;) {
+		vm->run->until = ~0ull;
+		switch (vm_run(vm, step)) {
+		case VMDBG_EXIT_TABLE:
+			vm_step(vm, 1);
+			break;
+		case VMDBG_EXIT_HARDWARE:
+			if (vm->run->hw_reason != 28)
+				return;
+			vm->regs->cr3 = vm->regs->gpr[vm->run->qualification >> 8 & 15];
+			vm_skip(vm);
+			break;
+		default:
+			return;
+		}
+	}
+}
+
+static u64 exits(const struct vm *vm)
+{
+	u64 sum = 0;
+
+	for (unsigned n = 0; n < VMDBG_MAX_REASONS; n++)
+		sum += vm->stats->reason[n].count;
+	return sum;
+}
+
+static void both(const char *name, const u8 *code, const u8 *end)
+{
+	for (u32 step = 0; step <= VMDBG_RUN_STEP; step += VMDBG_RUN_STEP)
+		for (vm_create_flags = 0; vm_create_flags <= VMDBG_VCPU_SHADOW; vm_create_flags++) {
+			u64 begin, before;
+			struct vm vm;
+
+			vm_open(&vm, VM_LONG, code, end);
+			second_space(&vm);
+			to_hlt(&vm, step);
+			vm.regs->rip = VM_CODE;
+			before = exits(&vm);
+			begin = now();
+			to_hlt(&vm, step);
+			begin = now() - begin;
+			printf("= %-38s %-8s %-6s %5llu.%02llu exits %8llu ticks\n", name, step ? "stepping" : "freely",
+			       vm_create_flags ? "shadow" : "ept", (unsigned long long)((exits(&vm) - before) / TIMES),
+			       (unsigned long long)((exits(&vm) - before) % TIMES),
+			       (unsigned long long)(begin / TIMES));
+			fflush(stdout);
+			vm_close(&vm);
+		}
+	vm_create_flags = 0;
+}
+
 int main(void)
 {
 	tsc_in_kernel();
@@ -190,5 +271,9 @@ int main(void)
 	host_interrupt();
 	reading(false);
 	reading(true);
+	both("two pages touched", steady, steady_end);
+	both("a page mapped, touched, unmapped", map, map_end);
+	both("a page mapped in the code's own table", own, own_end);
+	both("two switches of CR3, two pages each", spaces, spaces_end);
 	return 0;
 }

@@ -20,6 +20,7 @@
  * Nothing here rests on the guest's or the process's keeping to anything: whatever the entries are, EPT decides what memory
  * is reached. A process that writes to the guest's tables tells so (VMDBG_RUN_FLUSH), or the guest sees old translations.
  */
+#include <linux/bitmap.h>
 #include <linux/bits.h>
 #include <linux/hash.h>
 #include <linux/mm.h>
@@ -33,13 +34,14 @@
 #include "shadow.h"
 
 #define TABLES    1024 /* of a vCPU at most */
+#define ENTRIES   512
 #define GROW      32
 #define HASH_BITS 8
 #define WINDOW    ((u64)TABLES << PAGE_SHIFT)
 #define BIG_SHIFT 21
 #define ADDRESS   GENMASK_ULL(GUEST_PHYS_BITS - 1, 12)
 #define RIGHT_D   8u /* of a part of a page of 1 GiB: its dirty flag is set */
-#define IN_A_ROW  3  /* writes to tables by the same instruction until it is to be stepped */
+#define IN_A_ROW  2  /* writes to tables by the same instruction until it is to be stepped */
 #define WRITTEN   8
 
 /* What a table mirrors, and for which rights above. */
@@ -54,8 +56,8 @@ struct source {
 struct table {
 	struct hlist_node node;
 	struct source source;
-	unsigned int used; /* entries that aren't 0 */
-	bool open;         /* nothing is derived from the guest's page, which may be written */
+	DECLARE_BITMAP(used, ENTRIES); /* entries that aren't 0 */
+	bool open;                     /* nothing is derived from the guest's page, which may be written */
 	u64 *entry;
 };
 
@@ -182,12 +184,14 @@ static struct table *table_get(struct shadow *s, const struct source *source)
 {
 	struct table *t;
 
-	hlist_for_each_entry(t, bucket(s, source->gfn), node) if (same_source(&t->source, source)) return t;
+	hlist_for_each_entry(t, bucket(s, source->gfn), node)
+		if (same_source(&t->source, source))
+			return t;
 	if (s->next == s->nr)
 		return NULL;
 	t = &s->table[s->next++];
 	t->source = *source;
-	t->used = 0;
+	bitmap_zero(t->used, ENTRIES);
 	t->open = true;
 	clear_page(t->entry);
 	hlist_add_head(&t->node, bucket(s, source->gfn));
@@ -222,27 +226,25 @@ static void protect(struct vcpu *v, struct table *t)
 }
 
 /* False: nothing was changed. */
-static bool set_entry(struct vcpu *v, struct table *t, u64 *entry, u64 value)
+static bool set_entry(struct vcpu *v, struct table *t, unsigned int i, u64 value)
 {
-	if (*entry == value)
+	if (t->entry[i] == value)
 		return false;
 	if (t->open)
 		protect(v, t);
-	if (*entry)
+	if (__test_and_set_bit(i, t->used))
 		v->shadow_tables->stale = true;
-	else
-		t->used++;
-	WRITE_ONCE(*entry, value);
+	WRITE_ONCE(t->entry[i], value);
 	return true;
 }
 
-static void clear_entry(struct vcpu *v, struct table *t, u64 *entry)
+static void clear_entry(struct vcpu *v, struct table *t, unsigned int i)
 {
-	WRITE_ONCE(*entry, 0);
+	WRITE_ONCE(t->entry[i], 0);
+	__clear_bit(i, t->used);
 	v->shadow_tables->stale = true;
 	v->code_la = ~0ull;
-	if (!--t->used)
-		t->open = true;
+	t->open = bitmap_empty(t->used, ENTRIES);
 }
 
 /*
@@ -350,17 +352,14 @@ static void recheck(struct vcpu *v, struct table *t)
 {
 	struct page *page = machine_page(v->machine, t->source.gfn << PAGE_SHIFT);
 	bool narrow = !(v->regs->cr4 & X86_CR4_PAE);
-	unsigned int i, left = t->used;
+	unsigned int i;
 
 	if (t->source.big || !page)
 		return;
-	for (i = 0; left; i++) {
+	for_each_set_bit(i, t->used, ENTRIES) {
 		const u8 *guest = page_address(page);
 		u64 e;
 
-		if (!t->entry[i])
-			continue;
-		left--;
 		/* An entry of a directory with 1,024 is two here. */
 		if (narrow)
 			e = READ_ONCE((
@@ -369,7 +368,7 @@ static void recheck(struct vcpu *v, struct table *t)
 		else
 			e = READ_ONCE(((const u64 *)guest)[i]);
 		if (!follows(v, t, i, e))
-			clear_entry(v, t, &t->entry[i]);
+			clear_entry(v, t, i);
 	}
 }
 
@@ -381,8 +380,9 @@ bool shadow_tracks(const struct vcpu *v, u64 gfn)
 
 	if (!v->shadow_tables)
 		return false;
-	hlist_for_each_entry(t, bucket(v->shadow_tables, gfn),
-			     node) if (t->source.gfn == gfn && !t->source.big && !t->open) return true;
+	hlist_for_each_entry(t, bucket(v->shadow_tables, gfn), node)
+		if (t->source.gfn == gfn && !t->source.big && !t->open)
+			return true;
 	return false;
 }
 
@@ -391,9 +391,10 @@ static void drop_entries(struct vcpu *v, u64 gfn)
 	struct table *t;
 	unsigned int i;
 
-	hlist_for_each_entry(t, bucket(v->shadow_tables, gfn),
-			     node) for (i = 0; t->source.gfn == gfn && !t->source.big && t->used; i++) if (t->entry[i])
-	    clear_entry(v, t, &t->entry[i]);
+	hlist_for_each_entry(t, bucket(v->shadow_tables, gfn), node)
+		if (t->source.gfn == gfn && !t->source.big)
+			for_each_set_bit(i, t->used, ENTRIES)
+				clear_entry(v, t, i);
 }
 
 bool shadow_write(struct vcpu *v, u64 gfn)
@@ -435,7 +436,9 @@ void shadow_settle(struct vcpu *v)
 	while (s && s->nr_written) {
 		u64 gfn = s->written[--s->nr_written];
 
-		hlist_for_each_entry(t, bucket(s, gfn), node) if (t->source.gfn == gfn) recheck(v, t);
+		hlist_for_each_entry(t, bucket(s, gfn), node)
+			if (t->source.gfn == gfn)
+				recheck(v, t);
 	}
 }
 
@@ -650,14 +653,13 @@ static bool fill(struct vcpu *v, u64 la, const struct guest_walk *w, u32 how, bo
 		else if (n == w->nr || !derive(v, t, i, w->entry[n++], &d))
 			return true;
 		if (d.page) {
-			*changed |=
-			    set_entry(v, t, &t->entry[i], page_entry(v, d.gpa, level, d.rights, d.dirty, for_kernel));
+			*changed |= set_entry(v, t, i, page_entry(v, d.gpa, level, d.rights, d.dirty, for_kernel));
 			return true;
 		}
 		child = table_get(s, &d.source);
 		if (!child)
 			return false;
-		*changed |= set_entry(v, t, &t->entry[i], table_entry(s, child));
+		*changed |= set_entry(v, t, i, table_entry(s, child));
 		t = child;
 	}
 	return true;
