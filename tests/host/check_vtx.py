@@ -353,7 +353,7 @@ TRACED = {
 
 # Recorded on vtx running freely, replayed freely there and on soft, then settled and replayed with counts. What soft cannot
 # give in place of Bochs: in cpu64 the RF of above, in fpu64 the x87 opcode, which Bochs keeps of every instruction.
-FREE_TRACED = ["free64", "hello32", "hello64", "paging64", "pm32", "real16"]
+FREE_TRACED = ["free64", "hello32", "hello64", "paging64", "pm32", "real16", "pm32-shadow"]
 
 
 def gdb_program():
@@ -417,6 +417,8 @@ def batch(gdb):
         tests.append(f"t 60 {name} lockstep /guest/{name} 2000")
     for name, options in FREE.items():
         tests.append(f"t 60 {name}-freely freely {options} /guest/{name}")
+    for name in ("pm32", "paging64", "cpu64"):
+        tests.append(f"t 60 {name}-freely-shadow freely --shadow {FREE[name]} /guest/{name}")
     for name, limit in (("irq64", 30000), ("bad_mmio64", 30000), ("bad_jump64", 18000), ("bad_out64", 18000),
                         ("bad_in64", 18000), ("bad_triple64", 100000), ("bad_tables64", 100000)):
         tests.append(f"t 60 {name} lockstep /guest/{name} 2000 {limit}")
@@ -430,8 +432,10 @@ def batch(gdb):
         tests.append(f"replay {name}-of-soft {mmu} /trace/{name}.vmt")
     tests.append("replay mix64-of-vtx /tmp/mix64.vmt")
     for name in FREE_TRACED:
-        tests.append(f"record free-{name} {name}")
-        tests.append(f"replay free-{name} /tmp/free-{name}.vmt")
+        guest, _, shadow = name.partition("-")
+        mmu = f"--mmu {shadow}" if shadow else ""
+        tests.append(f"record free-{name} {guest} {mmu}")
+        tests.append(f"replay free-{name} {mmu} /tmp/free-{name}.vmt")
     if gdb:
         tests.append(GDB_BATCH.replace("\n", "; ").replace("&;", "&"))
     tests.append("chmod 666 /dev/vmdbg; fails record vmdbg record --engine vtx --serial null -o /tmp/fails.vmt /guest/mix64")
@@ -535,7 +539,7 @@ def check(only):
     for name in FREE_TRACED:
         if f"free-{name}.vmt" in bochs.files:
             replay_freely(results, name, bochs.files[f"free-{name}.vmt"])
-        elif any(text.startswith(f"record free-{name}") for text in lines):
+        elif any(text.startswith(f"record free-{name} ") for text in lines):
             results.case(False, f"{name}, recorded freely on vtx", "the trace did not come out")
     return results.finish(time.monotonic() - begin)
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* freely [--console] [--but TEXT]... KERNEL: the guest runs freely on soft and on vtx, each to its end. What it printed must be the
+/* freely [--shadow] [--console] [--but TEXT]... KERNEL: the guest runs freely on soft and on vtx, each to its end. What it printed must be the
  * same, but lines with TEXT, which says what Bochs does differently; all registers and all memory too, unless --console says
  * that the guest looks at the time, or at x87 pointers, of which processors differ. Tells what vtx needed for it. */
 #include <stdio.h>
@@ -17,6 +17,7 @@ struct text {
 	size_t len;
 };
 
+static bool shadow; /* vtx has shadow page tables */
 static u8 *file;
 static size_t file_len;
 
@@ -50,8 +51,13 @@ static void console(void *ctx, enum console_port port, const u8 *buf, size_t len
 
 static struct machine *run(const struct engine_ops *engine, struct text *text)
 {
-	struct machine_config config = {
-	    .ram = RAM, .vcpus = 1, .engine = engine, .wall_start = 1000000000, .clock = CLOCK_HOST, .free = true};
+	struct machine_config config = {.ram = RAM,
+					.vcpus = 1,
+					.engine = engine,
+					.wall_start = 1000000000,
+					.clock = CLOCK_HOST,
+					.free = true,
+					.shadow = shadow};
 	struct boot_spec spec = {.kernel = {.name = "kernel", .data = file, .len = file_len}};
 	struct error err = {""};
 	struct machine *m;
@@ -123,12 +129,16 @@ static void leave_out(struct text *text, const char *but)
 
 int main(int argc, char **argv)
 {
-	bool console_only = argc > 1 && !strcmp(argv[1], "--console"), good = true;
+	bool console_only, good = true;
 	static struct text text[2];
 	struct machine *soft, *vtx;
 	const struct vmdbg_stats *stats;
 	const char *name, *but[4] = {NULL};
 
+	shadow = argc > 1 && !strcmp(argv[1], "--shadow");
+	argv += shadow;
+	argc -= shadow;
+	console_only = argc > 1 && !strcmp(argv[1], "--console");
 	argv += console_only;
 	argc -= console_only;
 	for (unsigned n = 0; argc > 3 && n < ARRAY_SIZE(but) && !strcmp(argv[1], "--but"); n++) {
@@ -137,7 +147,7 @@ int main(int argc, char **argv)
 		argc -= 2;
 	}
 	if (argc != 2)
-		die("usage: freely [--console] KERNEL");
+		die("usage: freely [--shadow] [--console] [--but TEXT]... KERNEL");
 	name = strrchr(argv[1], '/') ? strrchr(argv[1], '/') + 1 : argv[1];
 	slurp(argv[1]);
 	soft = run(&soft_engine, &text[0]);
@@ -158,10 +168,11 @@ int main(int argc, char **argv)
 		good &= same_fields(&soft->vcpu[0]->regs, &vtx->vcpu[0]->regs);
 		good &= same_memory(&soft->mem, &vtx->mem);
 	}
-	printf("%s freely %s: %s, %llu accesses; %llu instructions, %llu exits, %llu steps, %llu to user space\n",
-	       good ? "ok" : "not ok", name, machine_end_name(vtx->end), (unsigned long long)vtx->accesses,
-	       (unsigned long long)soft->vcpu[0]->insns, (unsigned long long)stats->entries,
-	       (unsigned long long)stats->steps, (unsigned long long)stats->user_exits);
+	printf("%s freely %s%s: %s, %llu accesses; %llu instructions, %llu exits, %llu steps, %llu to user space\n",
+	       good ? "ok" : "not ok", name, shadow ? ", shadow page tables" : "", machine_end_name(vtx->end),
+	       (unsigned long long)vtx->accesses, (unsigned long long)soft->vcpu[0]->insns,
+	       (unsigned long long)stats->entries, (unsigned long long)stats->steps,
+	       (unsigned long long)stats->user_exits);
 	machine_free(soft);
 	machine_free(vtx);
 	return !good;
