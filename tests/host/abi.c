@@ -439,6 +439,16 @@ CODE(large,
      " movl $7, 0x280010\n mov 0x281008, %ebx\n incl 0x280010\n mov 0x2a0000, %eax\n hlt\n");
 #define LARGE_LOOP (2 + 4 * 512)
 
+/* Pages told as written among those that the test maps at once: not the guest's tables. */
+static unsigned written_there(const struct vm *vm)
+{
+	unsigned sum = 0;
+
+	for (u32 n = 0; n < vm->run->nr_dirty; n++)
+		sum += vm->run->dirty[n] >= 0x200;
+	return sum;
+}
+
 static void test_large(void)
 {
 	struct vmdbg_vcpu_arg arg = {.size = sizeof(arg)};
@@ -461,7 +471,7 @@ static void test_large(void)
 	inveps = s->inveps;
 	exit = vm_step(&vm, 1);
 	check(exit == VMDBG_EXIT_POSITION && s->splits == splits + 1 && load32(vm.ram + 0x280010) == 7 &&
-		  written(&vm, 0x280000) && vm.run->nr_dirty == 1,
+		  written(&vm, 0x280000) && written_there(&vm) == 1,
 	      "the first write splits it, and tells of its own 4 KiB alone", "exit %d, %llu splits, %u pages", exit,
 	      LL(s->splits - splits), vm.run->nr_dirty);
 	/* As everywhere here, only the count can tell. */

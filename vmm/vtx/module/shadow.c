@@ -36,6 +36,7 @@
 #define TABLES    1024 /* of a vCPU at most */
 #define ENTRIES   512
 #define GROW      32
+#define RECHECKED 64 /* tables that are compared with the guest's one by one; more are dropped */
 #define HASH_BITS 8
 #define WINDOW    ((u64)TABLES << PAGE_SHIFT)
 #define BIG_SHIFT 21
@@ -459,6 +460,11 @@ static void recheck_all(struct vcpu *v)
 	unsigned int n;
 
 	s->recheck = false;
+	/* Interrupts are off. */
+	if (s->next > RECHECKED) {
+		drop_all(s);
+		v->stats->table_drops++;
+	}
 	for (n = 0; n < s->next; n++)
 		recheck(v, &s->table[n]);
 }
@@ -592,6 +598,7 @@ static u32 error_code(const struct vmdbg_regs *r, u32 how, u32 error)
 	return error;
 }
 
+/* CHANGED: by another vCPU meanwhile, or at a level before, in an entry that maps itself. */
 enum marked { MARKED, CHANGED, MARK_LEAVES };
 
 /* Sets flags in an entry of the guest's, as hardware's walk would: what is watched there, is told. */
@@ -620,7 +627,6 @@ static enum marked mark_entry(struct vcpu *v, u64 la, u64 gpa, unsigned int size
 	at = (u8 *)page_address(page) + (gpa & ~PAGE_MASK);
 	if (size == 8 ? cmpxchg64((u64 *)at, old, *e) != old : cmpxchg((u32 *)at, (u32)old, (u32)*e) != (u32)old)
 		return CHANGED;
-	/* A table may be used at several places of the walk, itself mirrored as a page's or not. */
 	return MARKED;
 }
 
@@ -702,26 +708,23 @@ enum after shadow_fault(struct vcpu *v, u64 la, u32 *error, bool *guest)
 	bool changed;
 
 	*guest = true;
-	do {
-		switch (guest_walk(v, la, &w)) {
-		case WALK_UNPINNED:
-			return PIN;
-		case WALK_FAULT:
-			*error = error_code(v->regs, access, w.error);
-			return LEAVE;
-		case WALK_DONE:
-			break;
-		}
-		if (!permits(v->regs, w.rights, access)) {
-			*error = error_code(v->regs, access, FAULT_P);
-			return LEAVE;
-		}
-		/* An entry that maps itself is used at two levels: the second finds it changed by the first. */
-		marked = mark(v, la, &w, access & FAULT_W);
-	} while (marked == CHANGED);
-	*guest = false;
-	if (marked == MARK_LEAVES)
+	switch (guest_walk(v, la, &w)) {
+	case WALK_UNPINNED:
+		return PIN;
+	case WALK_FAULT:
+		*error = error_code(v->regs, access, w.error);
 		return LEAVE;
+	case WALK_DONE:
+		break;
+	}
+	if (!permits(v->regs, w.rights, access)) {
+		*error = error_code(v->regs, access, FAULT_P);
+		return LEAVE;
+	}
+	*guest = false;
+	marked = mark(v, la, &w, access & FAULT_W);
+	if (marked != MARKED)
+		return marked == CHANGED ? AGAIN : LEAVE;
 	v->stats->table_fills++;
 	if (!fill(v, la, &w, access, &changed))
 		return make_room(v);
