@@ -27,6 +27,9 @@ STUB(d_cmp, "cmpb $0, (%rdi)");
 STUB(d_in1, "in %dx, %al");
 STUB(d_in2, "in %dx, %ax");
 STUB(d_in4, "in %dx, %eax");
+STUB(d_out1, "out %al, %dx");
+STUB(d_out2, "out %ax, %dx");
+STUB(d_out4, "out %eax, %dx");
 STUB(d_exec, "nop; .byte 0x48, 0x89, 0xc0; nop");
 STUB(d_nops, "nop; nop; nop; nop");
 STUB(d_ss, "mov %ss, %ax; mov %ax, %ss; nop; nop");
@@ -254,20 +257,21 @@ asm(".pushsection .text.stubs, \"ax\"; d_load_dx: mov d_port, %dx; jmp *%rbx; .p
 
 static void ports(void)
 {
-	static struct table t = {.name = "I/O breakpoints: LEN and place against size and port"};
-	static const u8 *const ins[] = {d_in1, d_in2, d_in4};
+	static struct table t = {.name = "I/O breakpoints: LEN and place against size and port, IN and OUT"};
+	static const u8 *const io[] = {d_in1, d_in2, d_in4, d_out1, d_out2, d_out4};
 
 	WRITE_CR(4, READ_CR(4) | BIT(3));
 	for (unsigned len = 1; len <= 4; len *= 2)
 		for (unsigned at = 0x284; at < 0x288; at += len)
-			for (unsigned size = 0; size < 3; size++)
+			for (unsigned op = 0; op < ARRAY_SIZE(io); op++)
 				for (unsigned port = 0x280; port < 0x290; port++) {
+					unsigned size = op % 3;
 					bool hit = port < at + len && at < port + (1u << size);
 					struct ring_entry e = ring_entry(0, d_load_dx, 0, 0, 0);
 					unsigned vector;
 
 					d_port = port;
-					e.bx = (u64)ins[size];
+					e.bx = (u64)io[op];
 					arm(2, at, IO, len, 1);
 					vector = ring_run(&e);
 					WRITE_DR(7, DR7_INIT);

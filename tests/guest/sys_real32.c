@@ -142,6 +142,21 @@ static void basics(void)
 	S->ss = 0x4000;
 	claim("and within the frame of an interrupt",
 	      REAL(0xbc, 0x04, 0x00) == 0x80 && (u16)S->esp == 0xfffc && *(u16 *)0x40002 == 2 && *(u16 *)0x4fffe == 5);
+	static struct table far = {.name = "far transfers beyond FFFFh: #GP at them"};
+	static const struct {
+		u8 code[20], len, at;
+	} beyond[] = {
+	    {{0x66, 0xea, 0, 0, 1, 0, 0, 8}, 8, 0},
+	    {{0x66, 0x9a, 0, 0, 1, 0, 0, 8}, 8, 0},
+	    {{0x66, 0x68, 0, 8, 0, 0, 0x66, 0x68, 0, 0, 1, 0, 0x66, 0xcb}, 14, 12},
+	    {{0x66, 0x6a, 2, 0x66, 0x68, 0, 8, 0, 0, 0x66, 0x68, 0, 0, 1, 0, 0x66, 0xcf}, 17, 15},
+	};
+	if (under_tcg())
+		skip("far transfers beyond FFFFh", "the emulator goes there");
+	for (unsigned n = 0; !under_tcg() && n < ARRAY_SIZE(beyond); n++)
+		if (table_case(&far, run(beyond[n].code, beyond[n].len) == VEC_GP && S->frame[0] == beyond[n].at))
+			note();
+	table_line("", &far);
 	static const u32 env[7] = {0x027f, 0x1800, 0xffff, 0x2345, 0x0001a000 | 0x5d9, 0x6789, 0x0002b000};
 	static const u32 defined[7] = {0xffff, 0xffff, 0xffff, 0xffff, 0x0ffff7ff, 0xffff, 0x0ffff000};
 	memcpy((void *)0x10050, env, sizeof(env));

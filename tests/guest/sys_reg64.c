@@ -617,6 +617,20 @@ static void identification(void)
 	}
 	table_line("", &t);
 	table_line("", &beyond);
+	static struct table bases = {.name = "LGDT and LIDT: a base that isn't canonical is #GP(0)"};
+	STUB(r_lgdt, "lgdt (%rdi)");
+	STUB(r_lidt, "lidt (%rdi)");
+	/* Who takes it has no tables any more. */
+	for (unsigned bit = 47; !under_tcg() && bit < 64; bit++)
+		for (unsigned idt = 0; idt < 2; idt++) {
+			static struct table_register wrong;
+
+			wrong = (struct table_register){0xffff, BIT(bit)};
+			unsigned vector = ring_call(0, idt ? r_lidt : r_lgdt, 0, 0, (u64)&wrong);
+			if (table_case(&bases, vector == VEC_GP && !trap.frame.error))
+				note("bit", bit, vector);
+		}
+	table_line("", &bases);
 	STUB(r_rdpmc, "mov $0x7fff, %ecx; rdpmc");
 	claim("RDPMC of a counter that isn't there: #GP(0)",
 	      ring_call(0, r_rdpmc, 0, 0, 0) == VEC_GP && !trap.frame.error);
