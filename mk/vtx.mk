@@ -83,9 +83,9 @@ check-vtx-linux: all guests $(HOST_FILES)
 
 # Guests of these tests alone.
 
-HOST_GUESTS := $(addprefix $(HOSTDIR)/guest/,mix64.elf free64.elf real16.elf)
+HOST_GUESTS := $(addprefix $(HOSTDIR)/guest/,mix64.elf free64.elf edges64.elf real16.elf)
 
-$(HOSTDIR)/guest/mix64.elf $(HOSTDIR)/guest/free64.elf: $(HOSTDIR)/guest/%.elf: $(GUEST)/64/tests/host/guest/%.o $(GUESTLIB64) $(GUESTLINK)
+$(addprefix $(HOSTDIR)/guest/,mix64.elf free64.elf edges64.elf): $(HOSTDIR)/guest/%.elf: $(GUEST)/64/tests/host/guest/%.o $(GUESTLIB64) $(GUESTLINK)
 	$(call say,GUEST,$@)mkdir -p $(@D) && gcc -m64 $(GUESTLD) -Wl,-T,$(GUESTLINK) -o $@ $(filter %.o,$^)
 $(HOSTDIR)/guest/real16.elf: $(GUEST)/32/tests/host/guest/real16.S.o $(GUESTLINK)
 	$(call say,GUEST,$@)mkdir -p $(@D) && gcc -m32 $(GUESTLD) -Wl,-T,$(GUESTLINK) -o $@ $(filter %.o,$^)

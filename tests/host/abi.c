@@ -420,13 +420,15 @@ static void test_device(void)
 	check(exit == VMDBG_EXIT_EPT && vm.run->gpa == 0xfe000004 && vm.run->gla == 0x350004,
 	      "a device's address exits", "exit %d gpa %#llx gla %#llx", exit, LL(vm.run->gpa), LL(vm.run->gla));
 	store32(vm.bounce + 4, 0xcafe);
-	vm.run->bounce_gpa = 0xfe000000;
+	vm.run->bounce_gpa[0] = 0xfe000000;
+	vm.run->nr_bounce = 1;
 	vm.run->until = vm.run->insns + 1;
-	exit = vm_run(&vm, VMDBG_RUN_STEP | VMDBG_RUN_BOUNCE);
+	exit = vm_run(&vm, VMDBG_RUN_STEP);
 	check(exit == VMDBG_EXIT_OPENED && vm.regs->gpr[0] == 0xcafe && vm.run->insns == 1,
 	      "through the bounce page it reads what was put there", "exit %d rax %#llx", exit, LL(vm.regs->gpr[0]));
 	vm.run->until = vm.run->insns + 1;
-	exit = vm_run(&vm, VMDBG_RUN_STEP | VMDBG_RUN_BOUNCE);
+	vm.run->nr_bounce = 1;
+	exit = vm_run(&vm, VMDBG_RUN_STEP);
 	check(exit == VMDBG_EXIT_OPENED && load32(vm.bounce + 8) == 0x11223344, "and what it writes is found there",
 	      "exit %d %#x", exit, load32(vm.bounce + 8));
 	vm_close(&vm);

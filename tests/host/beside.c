@@ -322,9 +322,10 @@ static u64 each_mmio(struct guest *g)
 		}
 		our_ept(g, DEVICE + 4);
 		store32(g->vm.bounce + 4, n);
-		g->vm.run->bounce_gpa = DEVICE;
+		g->vm.run->bounce_gpa[0] = DEVICE;
+		g->vm.run->nr_bounce = 1;
 		g->vm.run->until = g->vm.run->insns + 1;
-		if (vm_run(&g->vm, VMDBG_RUN_STEP | VMDBG_RUN_BOUNCE) != VMDBG_EXIT_OPENED)
+		if (vm_run(&g->vm, VMDBG_RUN_STEP) != VMDBG_EXIT_OPENED)
 			die("the bounce page isn't used");
 	}
 	return now() - begin;

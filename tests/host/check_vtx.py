@@ -413,7 +413,7 @@ def batch(gdb):
     tests = ["insmod /vmdbg.ko 2>/tmp/out && say 'ok vmdbg.ko loads' || say 'not ok vmdbg.ko loads'",
              "t 20 abi abi", "t 20 shadow shadow", "t 20 abi-shadow abi --shadow",
              "t 10 doctor sh -c 'vmdbg doctor | grep -q \"vtx *yes\" && echo ok doctor finds vtx'"]
-    for name in SAFE + ["real16", "mix64"]:
+    for name in SAFE + ["real16", "mix64", "edges64"]:
         tests.append(f"t 60 {name} lockstep /guest/{name} 2000")
     for name, options in FREE.items():
         tests.append(f"t 60 {name}-freely freely {options} /guest/{name}")
@@ -477,7 +477,7 @@ class Smp(threading.Thread):
         self.bochs = Bochs("run-smp", cpus=2, cmdline=CMDLINE + DEBUG)
 
     def run(self):
-        self.bochs.boot(self.root, 300, self.lines.append)
+        self.bochs.boot(self.root, 600, self.lines.append)
 
     def tell(self, results):
         self.join()

@@ -91,7 +91,8 @@ static void run(struct target *t)
 	run->flags = below(8) ? (u32)below(VMDBG_RUN_FLAGS + 1) : (u32)next();
 	run->until = run->insns + below(200);
 	run->nr_open = below(4) ? 0 : (u32)number();
-	run->bounce_gpa = number();
+	run->nr_bounce = below(4) ? 0 : (u32)number();
+	run->bounce_gpa[below(VMDBG_MAX_BOUNCE)] = number();
 	run->inject_info = below(3) ? 0 : (u32)next() | 0x80000000;
 	run->inject_len = (u32)below(16);
 	run->alarm = below(2) ? ~0ull : number();

@@ -49,12 +49,7 @@ static bool open_for_delivery(struct vtx_cpu *cpu)
 			probe_access(&cpu->vcpu.probe, cpu->run->gla, gpa, 1, cpu->run->qualification & VMDBG_W);
 		return true;
 	}
-	if (o->bounce)
-		return false;
-	memset(cpu->bounce, 0xff, PAGE_SIZE);
-	o->bounce = true;
-	o->bounce_gpa = gpa & ~PAGE_MASK;
-	return true;
+	return vtx_bounce(cpu, gpa);
 }
 
 /* One attempt. True: delivered. Else the exception that came up is in the run page, or the module failed. */

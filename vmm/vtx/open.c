@@ -2,8 +2,9 @@
 /* Accesses that EPT doesn't let through. Whatever the instruction is, the processor carries it out: it runs once more,
  * alone, with the page open.
  *
- * A device: the page is the bounce page, which holds what the device answered where the instruction reads, and from which
- * what it wrote is taken afterwards. Decoding only has to say where and how much, never what is computed.
+ * A device: in place of its page is a bounce page, which holds what the device answered where the instruction reads, and from
+ * which what it wrote is taken afterwards. Decoding only has to say where and how much, never what is computed. All devices
+ * that the instruction accesses are asked at once, in its own order, whichever page the processor came upon first.
  * A watched page: the page itself, and what the instruction touches there is noted when it has run. */
 #include "vmm/inspect.h"
 #include "vmm/vtx/vtx.h"
@@ -16,9 +17,30 @@
 
 void vtx_open_reset(struct vtx_cpu *cpu)
 {
-	cpu->open.bounce = false;
-	cpu->open.nr = cpu->open.nr_touch = 0;
+	cpu->open.incomplete = false;
+	cpu->open.nr = cpu->open.nr_touch = cpu->open.nr_bounce = 0;
 	cpu->open.entry = NO_ENTRY;
+}
+
+static u8 *find_bounce(struct vtx_cpu *cpu, u64 gpa)
+{
+	for (unsigned n = 0; n < cpu->open.nr_bounce; n++)
+		if (!((cpu->open.bounce_gpa[n] ^ gpa) & ~PAGE_MASK))
+			return cpu->bounce + n * PAGE_SIZE;
+	return NULL;
+}
+
+u8 *vtx_bounce(struct vtx_cpu *cpu, u64 gpa)
+{
+	struct vtx_open *o = &cpu->open;
+	u8 *page = find_bounce(cpu, gpa);
+
+	if (page || o->nr_bounce == VMDBG_MAX_BOUNCE)
+		return page;
+	page = cpu->bounce + o->nr_bounce * PAGE_SIZE;
+	memset(page, 0xff, PAGE_SIZE);
+	o->bounce_gpa[o->nr_bounce++] = gpa & ~PAGE_MASK;
+	return page;
 }
 
 static void add_touch(struct vtx_cpu *cpu, u64 la, unsigned len, bool read, bool write)
@@ -30,7 +52,9 @@ static void add_touch(struct vtx_cpu *cpu, u64 la, unsigned len, bool read, bool
 		unsigned n = (unsigned)min64(len, PAGE_SIZE - (la & PAGE_MASK));
 
 		if (!inspect_translate(cpu->vcpu.mem, &cpu->vcpu.regs, la, &gpa))
-			o->touch[o->nr_touch++] = (struct vtx_touch){la, gpa, n, read, write};
+			o->touch[o->nr_touch++] = (struct vtx_touch){la, gpa, n, read, write, false};
+		else
+			o->incomplete = true;
 		la += n;
 		if (!x86_64bit(&cpu->vcpu.regs))
 			la = (u32)la;
@@ -61,29 +85,38 @@ static void look(struct vtx_cpu *cpu)
 		add_touch(cpu, run->gla, write ? 1 : 8, !write, write);
 }
 
+static int too_many(struct vtx_cpu *cpu, const char *what)
+{
+	vtx_break(cpu, "an instruction at %#llx accesses too many pages %s", (unsigned long long)cpu->vcpu.regs.rip,
+		  what);
+	return 0;
+}
+
 static int open_device(struct vtx_cpu *cpu)
 {
-	u64 page = cpu->run->gpa & ~PAGE_MASK;
 	struct vtx_open *o = &cpu->open;
+	u8 *page;
 
 	/* Nothing answers a fetch: FF FF, which is no instruction. */
 	if (cpu->run->qualification & QUAL_FETCH)
 		return vtx_fault(cpu, X86_UD);
-	if (o->bounce) {
-		vtx_break(cpu, "an instruction at %#llx accesses two pages of devices",
-			  (unsigned long long)cpu->vcpu.regs.rip);
-		return 0;
-	}
-	memset(cpu->bounce, 0xff, PAGE_SIZE);
-	o->bounce = true;
-	o->bounce_gpa = page;
+	if (!vtx_bounce(cpu, cpu->run->gpa))
+		return too_many(cpu, "of devices");
 	if (!(cpu->run->qualification & QUAL_FINAL))
 		return 0; /* page tables where there is no RAM */
 	look(cpu);
-	for (unsigned n = 0; n < o->nr_touch; n++)
-		if (o->touch[n].read && (o->touch[n].gpa & ~PAGE_MASK) == page)
-			vtx_mmio_read(cpu, o->touch[n].gpa, cpu->bounce + (o->touch[n].gpa & PAGE_MASK),
-				      o->touch[n].len);
+	for (unsigned n = 0; n < o->nr_touch; n++) {
+		struct vtx_touch *t = &o->touch[n];
+
+		if (t->bounced || memory_slot(cpu->vcpu.mem, t->gpa))
+			continue;
+		page = vtx_bounce(cpu, t->gpa);
+		if (!page)
+			return too_many(cpu, "of devices");
+		t->bounced = true;
+		if (t->read && !o->incomplete)
+			vtx_mmio_read(cpu, t->gpa, page + (t->gpa & PAGE_MASK), t->len);
+	}
 	return 0;
 }
 
@@ -91,11 +124,8 @@ static int open_watched(struct vtx_cpu *cpu)
 {
 	struct vtx_open *o = &cpu->open;
 
-	if (o->nr == VMDBG_MAX_OPEN) {
-		vtx_break(cpu, "an instruction at %#llx accesses too many watched pages",
-			  (unsigned long long)cpu->vcpu.regs.rip);
-		return 0;
-	}
+	if (o->nr == VMDBG_MAX_OPEN)
+		return too_many(cpu, "that are watched");
 	o->gfn[o->nr++] = cpu->run->gpa >> PAGE_SHIFT;
 	if (cpu->run->qualification & QUAL_GLA && !(cpu->run->qualification & QUAL_FINAL)) {
 		o->entry = cpu->run->gpa & ~7ull;
@@ -123,8 +153,8 @@ void vtx_opened(struct vtx_cpu *cpu)
 				continue;
 			if (memory_slot(cpu->vcpu.mem, t->gpa))
 				probe_access(&cpu->vcpu.probe, t->la, t->gpa, t->len, pass);
-			else if (pass && o->bounce && (t->gpa & ~PAGE_MASK) == o->bounce_gpa)
-				vtx_mmio_write(cpu, t->gpa, cpu->bounce + (t->gpa & PAGE_MASK), t->len);
+			else if (pass && t->bounced)
+				vtx_mmio_write(cpu, t->gpa, find_bounce(cpu, t->gpa) + (t->gpa & PAGE_MASK), t->len);
 		}
 	if (o->entry != NO_ENTRY && !memory_read(cpu->vcpu.mem, o->entry, &now, 8) && now != o->old)
 		probe_written(&cpu->vcpu, o->entry, 8);

@@ -134,9 +134,8 @@ int vtx_enter(struct vtx_cpu *cpu, u32 flags, u64 until)
 	cpu->changed = false;
 	if (p->in[PROBE_EVENT + TARGET_EVENT_MSR].nr)
 		flags |= VMDBG_RUN_ALL_MSRS;
-	if (cpu->open.bounce)
-		flags |= VMDBG_RUN_BOUNCE;
-	run->bounce_gpa = cpu->open.bounce_gpa;
+	run->nr_bounce = cpu->open.nr_bounce;
+	memcpy(run->bounce_gpa, cpu->open.bounce_gpa, sizeof(run->bounce_gpa));
 	run->nr_open = cpu->open.nr;
 	memcpy(run->open_gfn, cpu->open.gfn, sizeof(run->open_gfn));
 	run->flags = flags;
@@ -411,7 +410,7 @@ static bool runs_alone(struct vtx_cpu *cpu, bool free)
 
 	if (cpu->x87.pending || vtx_watch_each(cpu))
 		return true;
-	return free && (cpu->alone || cpu->open.bounce || cpu->open.nr || s->pending_db || (s->rflags & RFLAGS_TF) ||
+	return free && (cpu->alone || cpu->open.nr_bounce || cpu->open.nr || s->pending_db || (s->rflags & RFLAGS_TF) ||
 			(s->interruptibility & SHADOW) || (vtx_watch_here(cpu) && at_rep(cpu)));
 }
 
@@ -444,7 +443,7 @@ static bool no_place(struct vtx_cpu *cpu)
 /* Running freely: whether the next instruction has begun, as flags in the guest's tables show. No place to stop. */
 static bool midway(const struct vtx_cpu *cpu)
 {
-	return cpu->vcpu.machine->config.free && !cpu->stuck && (cpu->alone || cpu->open.bounce || cpu->open.nr);
+	return cpu->vcpu.machine->config.free && !cpu->stuck && (cpu->alone || cpu->open.nr_bounce || cpu->open.nr);
 }
 
 static enum exit_reason vtx_run(struct vcpu *vcpu, u64 until)

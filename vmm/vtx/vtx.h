@@ -10,14 +10,16 @@
 
 /* Pages that are open for the next instruction alone, and what is told of it when it has run. */
 struct vtx_open {
-	bool bounce; /* a device: its page is the bounce page */
-	u64 bounce_gpa;
+	u64 bounce_gpa[VMDBG_MAX_BOUNCE]; /* pages of devices, each with a bounce page in its place */
+	unsigned nr_bounce;
+	bool incomplete;         /* some of what the instruction accesses isn't mapped: it will fault */
 	u64 gfn[VMDBG_MAX_OPEN]; /* watched pages */
 	unsigned nr;
 	struct vtx_touch {
 		u64 la, gpa;
 		unsigned len; /* none of it beyond a page */
 		bool read, write;
+		bool bounced; /* a device's, and its answer is in the bounce page */
 	} touch[8];
 	unsigned nr_touch;
 	u64 entry, old; /* a paging-structure entry that the walk may update; entry ~0: none */
@@ -27,7 +29,7 @@ struct vtx_cpu {
 	struct vcpu vcpu;
 	int fd;                /* /dev/vmdbg: the machine */
 	struct vmdbg_run *run; /* shared with the module */
-	u8 *bounce;            /* a page: what the guest finds in place of a device, for one instruction */
+	u8 *bounce;            /* pages: what the guest finds in place of devices, for one instruction */
 	struct vmdbg_stats *stats;
 	u64 features; /* VMDBG_FEATURE_* */
 	struct paging_context paging;
@@ -154,6 +156,8 @@ int vtx_exit_ept(struct vtx_cpu *cpu);
 /* The instruction has run: device writes are made, watchpoints noted. To be called before it is counted. */
 void vtx_opened(struct vtx_cpu *cpu);
 void vtx_open_reset(struct vtx_cpu *cpu);
+/* The bounce page in place of @gpa's, one more if need be, which is all ones. NULL: there are no more. */
+u8 *vtx_bounce(struct vtx_cpu *cpu, u64 gpa);
 
 /* --- watch.c: breakpoints and watchpoints (vmm/probe.h) --- */
 void vtx_probe_changed(struct vcpu *vcpu);

@@ -80,11 +80,15 @@ static enum after open_other(struct vcpu *v, u64 gpa, u64 hpa, u32 access)
 	return AGAIN;
 }
 
-static enum after open_bounce(struct vcpu *v, u64 gpa)
+/* The bounce page in place of @gfn, or NULL. */
+static struct page *bounce_page(const struct vcpu *v, u64 gfn)
 {
-	struct page *page = vmalloc_to_page(v->shared + VMDBG_PAGE_BOUNCE * PAGE_SIZE);
+	u32 n;
 
-	return open_other(v, gpa, page_to_phys(page), VMDBG_R | VMDBG_W);
+	for (n = 0; n < v->run.nr_bounce; n++)
+		if (v->run.bounce_gpa[n] >> PAGE_SHIFT == gfn)
+			return vmalloc_to_page(v->shared + (VMDBG_PAGE_BOUNCE + n) * PAGE_SIZE);
+	return NULL;
 }
 
 /* Adds to the pages written. False: the list is full. */
@@ -119,12 +123,12 @@ bool page_note_marked(struct vcpu *v, u64 gpa)
 static enum after ept_fault(struct vcpu *v, u64 gpa, u32 access)
 {
 	u64 gfn = gpa >> PAGE_SHIFT, *entry, hpa;
-	struct page *page = machine_page(v->machine, gpa);
+	struct page *page = machine_page(v->machine, gpa), *bounce = bounce_page(v, gfn);
 	struct limit *limit;
 	u32 allowed = VMDBG_RWX, give;
 
-	if ((v->run.flags & VMDBG_RUN_BOUNCE) && gfn == v->run.bounce_gpa >> PAGE_SHIFT)
-		return open_bounce(v, gpa);
+	if (bounce)
+		return open_other(v, gpa, page_to_phys(bounce), VMDBG_R | VMDBG_W);
 	if (shadow_map(v, gpa))
 		return AGAIN;
 	if (!machine_is_ram(v->machine, gpa)) {

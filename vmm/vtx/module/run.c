@@ -58,8 +58,9 @@ static int check_run(const struct vcpu *v)
 {
 	const struct vmdbg_run *run = &v->run;
 	const struct vmdbg_regs *r = v->regs;
+	u32 n;
 
-	if (run->flags & ~VMDBG_RUN_FLAGS || run->nr_open > VMDBG_MAX_OPEN || run->reserved0)
+	if (run->flags & ~VMDBG_RUN_FLAGS || run->nr_open > VMDBG_MAX_OPEN || run->nr_bounce > VMDBG_MAX_BOUNCE)
 		return -EINVAL;
 	if (run->nr_dirty > VMDBG_MAX_DIRTY || run->nr_tsc > VMDBG_TSC_RING)
 		return -EINVAL;
@@ -72,11 +73,12 @@ static int check_run(const struct vcpu *v)
 		return -EINVAL;
 	if (r->xcr0 & ~XCR0_MODEL || !(r->xcr0 & 1))
 		return -EINVAL;
-	if ((run->flags & VMDBG_RUN_BOUNCE) && machine_is_ram(v->machine, run->bounce_gpa))
-		return -EINVAL;
+	for (n = 0; n < run->nr_bounce; n++)
+		if (machine_is_ram(v->machine, run->bounce_gpa[n]))
+			return -EINVAL;
 	if (run->flags & VMDBG_RUN_STEP)
 		return 0;
-	if (run->nr_open || run->flags & (VMDBG_RUN_BOUNCE | VMDBG_RUN_DELIVER))
+	if (run->nr_open || run->nr_bounce || run->flags & VMDBG_RUN_DELIVER)
 		return -EINVAL;
 	return free_check(v);
 }

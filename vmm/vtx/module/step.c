@@ -37,13 +37,13 @@ void pages_close(struct vcpu *v)
 		ept_clear(&v->ept, v->opened_entry[--v->nr_opened]);
 	shadow_settle(v);
 	v->run.nr_open = 0;
-	v->run.flags &= ~VMDBG_RUN_BOUNCE;
+	v->run.nr_bounce = 0;
 }
 
 /* After an instruction: whether the user had opened something for it. */
 static bool close_after(struct vcpu *v)
 {
-	bool asked = v->run.nr_open || (v->run.flags & VMDBG_RUN_BOUNCE);
+	bool asked = v->run.nr_open || v->run.nr_bounce;
 
 	if (asked || v->nr_opened)
 		pages_close(v);
@@ -204,7 +204,7 @@ static bool end_of(struct vcpu *v, unsigned int bits, unsigned int len, u64 *la)
 	case INSN_PUSHF:
 		break;
 	case INSN_REP:
-		if (v->guest_tf || v->run.nr_open || (v->run.flags & VMDBG_RUN_BOUNCE) || shadow_written(v))
+		if (v->guest_tf || v->run.nr_open || v->run.nr_bounce || shadow_written(v))
 			return false;
 		break;
 	case INSN_SYSCALL:

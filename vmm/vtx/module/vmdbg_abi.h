@@ -13,13 +13,14 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define VMDBG_ABI_VERSION 3
+#define VMDBG_ABI_VERSION 4
 
 #define VMDBG_MAX_REGIONS 8
 #define VMDBG_MAX_VCPUS   16
 #define VMDBG_MAX_CPUID   128
 #define VMDBG_MAX_BREAKS  512
 #define VMDBG_MAX_OPEN    8
+#define VMDBG_MAX_BOUNCE  4 /* two operands, each across a page's end */
 #define VMDBG_MAX_DIRTY   512
 #define VMDBG_MAX_REASONS 80
 
@@ -73,9 +74,9 @@ struct vmdbg_vcpu_create {
 };
 
 #define VMDBG_PAGE_RUN       0 /* struct vmdbg_run, two pages */
-#define VMDBG_PAGE_BOUNCE    2 /* what the guest finds at run.bounce_gpa */
-#define VMDBG_PAGE_STATS     3 /* struct vmdbg_stats */
-#define VMDBG_VCPU_PAGES     4
+#define VMDBG_PAGE_BOUNCE    2 /* VMDBG_MAX_BOUNCE pages: what the guest finds at run.bounce_gpa[] */
+#define VMDBG_PAGE_STATS     6 /* struct vmdbg_stats */
+#define VMDBG_VCPU_PAGES     7
 #define VMDBG_MMAP(id, page) (((__u64)(id)*16 + (page)) << 12)
 
 /* --- VMDBG_IOC_CPUID: answers given without leaving the kernel --- */
@@ -184,12 +185,11 @@ struct vmdbg_regs {
 #define VMDBG_RUN_TSC_HERE  (1u << 5)  /* RDTSC and RDTSCP are answered in the kernel and put into run.tsc */
 #define VMDBG_RUN_TSC_INSNS (1u << 6)  /* ... with tsc_base + insns. Otherwise tsc_base + the host's TSC */
 #define VMDBG_RUN_FLUSH     (1u << 7)  /* guest memory, page tables perhaps, was written by others than this vCPU */
-#define VMDBG_RUN_BOUNCE    (1u << 8)  /* bounce_gpa's page is the bounce page for one instruction */
 #define VMDBG_RUN_CR3       (1u << 9)  /* free running: MOV to CR3 exits (stepping: always) */
 #define VMDBG_RUN_PASS      (1u << 10) /* VMDBG_EXIT_BREAK not for the first instruction */
 #define VMDBG_RUN_X87       (1u << 11) /* an x87 instruction may be run: exactly that one, until is insns + 1 */
 #define VMDBG_RUN_TF        (1u << 12) /* step by RFLAGS.TF, though there is VMDBG_FEATURE_MTF */
-#define VMDBG_RUN_FLAGS     0x1fffu
+#define VMDBG_RUN_FLAGS     0x1effu
 
 enum vmdbg_exit {
 	VMDBG_EXIT_HARDWARE, /* run.hw_reason and what belongs to it; the instruction has not been completed */
@@ -201,7 +201,7 @@ enum vmdbg_exit {
 	VMDBG_EXIT_DEBUG,     /* debug_bits for the guest's DR6; retired says whether after an instruction or before */
 	VMDBG_EXIT_SPECIAL,   /* the instruction at RIP must be carried out by the user (insn_class) */
 	VMDBG_EXIT_EPT,       /* gpa, qualification: no RAM there, or not allowed */
-	VMDBG_EXIT_OPENED,    /* the instruction with open_gfn or the bounce page has retired (or one REP iteration) */
+	VMDBG_EXIT_OPENED,    /* the instruction with open_gfn or bounce pages has retired (or one REP iteration) */
 	VMDBG_EXIT_DIRTY,     /* run.dirty is full */
 	VMDBG_EXIT_TSC,       /* run.tsc is full */
 	VMDBG_EXIT_BAD_ENTRY, /* VM entry failed: vm_error, or hw_reason with bit 31 and qualification */
@@ -221,7 +221,8 @@ struct vmdbg_run {
 	__u32 flags;
 	__u32 nr_open;
 	__u64 open_gfn[VMDBG_MAX_OPEN]; /* pages whose restrictions are lifted for one instruction */
-	__u64 bounce_gpa;
+	__u64 bounce_gpa
+	    [VMDBG_MAX_BOUNCE]; /* in place of these pages, not RAM, are the bounce pages for one instruction */
 	__u64 tsc_base;
 	/* The TSC is CLOCK_MONOTONIC (ns) + tsc_base, but at least tsc_floor and the last one. From tsc_limit on it isn't given,
 	 * nor more often than tsc_room: such reads leave, VMDBG_EXIT_HARDWARE. */
@@ -233,7 +234,7 @@ struct vmdbg_run {
 	__u32 inject_info; /* VM-entry interruption information; bit 31 clear: nothing */
 	__u32 inject_error;
 	__u32 inject_len;
-	__u32 reserved0;
+	__u32 nr_bounce;
 	/* in and out */
 	__u64 insns;    /* instructions retired; a REP string instruction once, at its end */
 	__u64 branches; /* conditional branches retired */
