@@ -29,6 +29,7 @@ static struct {
 	const u8 *code, *end;
 	void (*init)(struct machine *m);
 	enum clock_mode clock;
+	bool free; /* runs freely */
 	bool disk;
 	struct recorder_config config;
 } guest;
@@ -95,6 +96,7 @@ static inline void begin_recording(struct world *w, const char *name)
 	session_init(&w->session);
 	w->session.config.ram = RAM;
 	w->session.config.clock = guest.clock;
+	w->session.config.free = guest.free;
 	w->session.config.engine = &soft_engine;
 	w->session.boot.kind = BOOT_FLAT;
 	ck_assert_int_eq(session_set_kernel(&w->session, kernel_path, &err), 0);
