@@ -181,6 +181,7 @@ help:
 	@echo 'make check-tools     layout, documents and formatting only; check-guests: the test kernels only'
 	@echo 'make check-system    the system-level guests under vmdbg, QEMU TCG and Bochs; writes docs/cpu-system.md'
 	@echo 'make check-real      Debian'"'"'s 32-bit and generic kernels and memtest86+, recorded and replayed (downloads 180 MB)'
+	@echo 'make coverage        line coverage of vmm/ by the tests; writes docs/coverage.md'
 	@echo 'make fuzz            every fuzz target for FUZZ_SECONDS (600) each'
 	@echo 'make fuzz-cpu        the software CPU beside the host'"'"'s, without end (CPU_SECONDS); resumes'
 	@echo 'make bench           speed beside QEMU TCG; bench-gdb: what a debugger waits for, beside QEMU record/replay'
