@@ -65,6 +65,8 @@ def options(d):
     refused("two kernels", run("record", "-o", out, HELLO, HELLO))
     refused("an unknown command", run("frobnicate"), mentions=["frobnicate"])
     refused("an unknown engine", run("record", "--engine", "steam", "-o", out, HELLO), mentions=["steam"])
+    refused("an unknown --mmu", run("record", "--mmu", "tlb", "-o", out, HELLO), mentions=["tlb", "shadow"])
+    refused("--mmu for soft", run("record", "--engine", "soft", "--mmu", "shadow", "-o", out, HELLO), mentions=["exact"])
     refused("--until nonsense", run("record", "--until", "tomorrow", "-o", out, HELLO), mentions=["tomorrow"])
     refused("--until pattern: of a bad expression", run("record", "--until", "pattern:[", "-o", out, HELLO))
     refused("--serial nonsense", run("record", "--serial", "pigeon", "-o", out, HELLO))
