@@ -32,7 +32,7 @@ DEBUG = (" console=ttyS0 init_on_alloc=1 init_on_free=1 slub_debug=FZPU,kmalloc-
 # than soft. Its traces replay, since there they are gone by the next digest.
 SAFE = ["plain64", "hello32", "hello64", "pm32", "paging64", "cpu64", "fpu64"]
 # The same with shadow page tables: every format of page tables, each flag and right.
-SHADOWED = {"paging64": "", "real16": "", "bad_tables64": 100000, "sys_page32": 120000, "sys_page64": 80000}
+SHADOWED = {"paging64": "", "bad_tables64": 100000, "sys_page32": 100000, "sys_page64": 60000}
 # Guests that run freely, and what can't be the same on both. Bochs doesn't set RF between two iterations of a REP (SDM 3B
 # 18.3.1.1); fpu64 stores x87 pointers, and real16 and free64 look at the time.
 FREE = {name: "" for name in SAFE}
@@ -347,7 +347,6 @@ TRACED = {
     "int64": (),
     "pm32": (),
     "irq64": ("--until", "insns:60000"),
-    "paging64-shadow": ("--mmu", "shadow"),
     "pm32-shadow": ("--mmu", "shadow"),
 }
 
@@ -417,7 +416,7 @@ def batch(gdb):
         tests.append(f"t 60 {name} lockstep /guest/{name} 2000")
     for name, options in FREE.items():
         tests.append(f"t 60 {name}-freely freely {options} /guest/{name}")
-    for name in ("pm32", "paging64", "cpu64"):
+    for name in ("pm32", "paging64"):
         tests.append(f"t 60 {name}-freely-shadow freely --shadow {FREE[name]} /guest/{name}")
     for name, limit in (("irq64", 30000), ("bad_mmio64", 30000), ("bad_jump64", 18000), ("bad_out64", 18000),
                         ("bad_in64", 18000), ("bad_triple64", 100000), ("bad_tables64", 100000)):
