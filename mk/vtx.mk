@@ -55,12 +55,12 @@ module-clang: | $(VTX_DEPS)
 	$(Q)$(call build_module,$(HOSTDIR)/clang,$(HOST_KDIR),CC=$(abspath tests/host/kernel-clang.sh))
 	@echo '  CLANG   $(HOSTDIR)/clang/vmdbg.ko'
 
-HOST_TESTS := $(addprefix $(HOSTDIR)/bin/,abi shadow lockstep freely fuzz bench beside smp)
+HOST_TESTS := $(addprefix $(HOSTDIR)/bin/,abi unstepped shadow lockstep freely fuzz bench beside smp)
 HOST_OBJ   := $(OBJ)/tests/host
 
 $(HOSTDIR)/bin/lockstep $(HOSTDIR)/bin/freely: $(HOSTDIR)/bin/%: $(HOST_OBJ)/%.o $(LIB)
 	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(MODEFLAGS) -o $@ $^ $(LIBS)
-$(addprefix $(HOSTDIR)/bin/,abi shadow fuzz bench beside smp): $(HOSTDIR)/bin/%: $(HOST_OBJ)/%.o $(HOST_OBJ)/vm.o
+$(addprefix $(HOSTDIR)/bin/,abi unstepped shadow fuzz bench beside smp): $(HOSTDIR)/bin/%: $(HOST_OBJ)/%.o $(HOST_OBJ)/vm.o
 	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(MODEFLAGS) -static -o $@ $^
 $(HOSTDIR)/bin/e9: $(HOST_OBJ)/e9.o
 	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(MODEFLAGS) -static -o $@ $^

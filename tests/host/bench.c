@@ -4,6 +4,7 @@
 #include "tests/host/vm.h"
 
 #include <stdio.h>
+#include <sys/ioctl.h>
 
 #define ROUNDS 200
 
@@ -39,6 +40,40 @@ static void tsc_in_kernel(void)
 		vm_run(&vm, VMDBG_RUN_TSC_HERE);
 	}
 	figure("RDTSC answered in the kernel, into the ring", vm.stats->reason[16].cycles, vm.stats->reason[16].count);
+	vm_close(&vm);
+}
+
+static void dirty_reset(void)
+{
+	struct vmdbg_vcpu_arg arg = {.size = sizeof(arg)};
+	u64 begin, ticks = 0;
+	struct vm vm;
+
+	vm_open(&vm, VM_LONG, store, store_end);
+	for (unsigned n = 0; n < ROUNDS; n++) {
+		vm_step(&vm, 1);
+		begin = now();
+		ioctl(vm.fd, VMDBG_IOC_DIRTY_RESET, &arg);
+		ticks += now() - begin;
+	}
+	figure("DIRTY_RESET after a page was written", ticks, ROUNDS);
+	vm_close(&vm);
+}
+
+static void break_passed(void)
+{
+	const u64 la = VM_CODE;
+	struct vmdbg_breaks b = {.size = sizeof(b), .count = 1, .entries = (u64)(uintptr_t)&la};
+	struct vm vm;
+	u64 begin;
+
+	vm_open(&vm, VM_LONG, plain, plain_end);
+	ioctl(vm.fd, VMDBG_IOC_BREAKS, &b);
+	vm_run(&vm, VMDBG_RUN_PASS);
+	begin = now();
+	for (unsigned n = 0; n < ROUNDS; n++)
+		vm_run(&vm, VMDBG_RUN_PASS);
+	figure("a breakpoint in a debug register, told and passed", now() - begin, ROUNDS);
 	vm_close(&vm);
 }
 
@@ -263,6 +298,8 @@ int main(void)
 {
 	tsc_in_kernel();
 	tsc_to_user();
+	dirty_reset();
+	break_passed();
 	port_out();
 	cpuid_in_kernel();
 	watch_hit();

@@ -304,7 +304,7 @@ class Results:
         return 1 if self.failed or not self.passed else 0
 
 
-def base_root(name, programs=("abi", "shadow", "lockstep", "freely", "fuzz", "bench", "beside")):
+def base_root(name, programs=("abi", "unstepped", "shadow", "lockstep", "freely", "fuzz", "bench", "beside")):
     root = Root(os.path.join(HOSTDIR, name))
     busybox = shutil.which("busybox")
     if not busybox:
@@ -410,7 +410,7 @@ def compare_gdb(results, gdb, bochs):
 
 def batch(gdb):
     tests = ["insmod /vmdbg.ko 2>/tmp/out && say 'ok vmdbg.ko loads' || say 'not ok vmdbg.ko loads'",
-             "t 20 abi abi", "t 20 shadow shadow", "t 20 abi-shadow abi --shadow",
+             "t 20 abi abi", "t 20 unstepped unstepped", "t 20 shadow shadow", "t 20 abi-shadow abi --shadow",
              "t 10 doctor sh -c 'vmdbg doctor | grep -q \"vtx *yes\" && echo ok doctor finds vtx'"]
     for name in SAFE + ["real16", "mix64", "edges64"]:
         tests.append(f"t 60 {name} lockstep /guest/{name} 2000")

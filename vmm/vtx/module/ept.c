@@ -12,6 +12,7 @@
  * has no limits in it: a write or a limit splits it into 512, and they aren't put together again.
  */
 #include <linux/gfp.h>
+#include <linux/mm.h>
 #include <linux/slab.h>
 
 #include <asm/vmx.h>
@@ -35,7 +36,8 @@ struct invvpid_desc {
 int ept_init(struct ept *ept)
 {
 	ept->root = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!ept->root)
+	ept->written = kvmalloc_array(EPT_WRITTEN, sizeof(*ept->written), GFP_KERNEL_ACCOUNT);
+	if (!ept->root || !ept->written)
 		return -ENOMEM;
 	ept->eptp = __pa(ept->root) | VMX_EPTP_PWL_4 | VMX_EPTP_MT_WB;
 	if (vmx_caps.ept_ad)
@@ -61,6 +63,8 @@ void ept_free(struct ept *ept)
 	struct limit *limit;
 	unsigned long gfn;
 
+	kvfree(ept->written);
+	ept->written = NULL;
 	if (!ept->root)
 		return;
 	xa_for_each(&ept->limits, gfn, limit)
@@ -200,9 +204,26 @@ static void protect_level(u64 *table, unsigned int level)
 	}
 }
 
-void ept_write_protect_all(struct ept *ept)
+void ept_note_written(struct ept *ept, u64 *entry)
 {
-	protect_level(ept->root, LEVELS);
+	if (ept->nr_written < EPT_WRITTEN)
+		ept->written[ept->nr_written] = entry;
+	if (ept->nr_written <= EPT_WRITTEN)
+		ept->nr_written++;
+}
+
+void ept_write_protect(struct ept *ept)
+{
+	unsigned int i;
+
+	if (!ept->nr_written)
+		return;
+	if (ept->nr_written > EPT_WRITTEN)
+		protect_level(ept->root, LEVELS);
+	else
+		for (i = 0; i < ept->nr_written; i++)
+			*ept->written[i] &= ~(u64)VMX_EPT_WRITABLE_MASK;
+	ept->nr_written = 0;
 	ept->stale = true;
 }
 

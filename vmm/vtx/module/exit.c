@@ -164,8 +164,11 @@ static enum after ept_fault(struct vcpu *v, u64 gpa, u32 access)
 	}
 	give = (VMDBG_R | VMDBG_X | (*entry & VMDBG_W)) & allowed;
 	if (access & VMDBG_W) {
-		if (!(*entry & VMDBG_W) && !note_dirty(v, gfn))
-			return leave(v, VMDBG_EXIT_DIRTY);
+		if (!(*entry & VMDBG_W)) {
+			if (!note_dirty(v, gfn))
+				return leave(v, VMDBG_EXIT_DIRTY);
+			ept_note_written(&v->ept, entry);
+		}
 		give |= VMDBG_W;
 	}
 	ept_set(&v->ept, entry, hpa, give);

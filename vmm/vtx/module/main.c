@@ -360,7 +360,7 @@ static long do_dirty_reset(struct machine *m, const void __user *arg)
 		return -EINVAL;
 	if (mutex_lock_killable(&v->lock))
 		return -EINTR;
-	ept_write_protect_all(&v->ept);
+	ept_write_protect(&v->ept);
 	mutex_unlock(&v->lock);
 	return 0;
 }

@@ -72,6 +72,9 @@ struct ept {
 	bool exec_only;
 	u64 nr_limits;
 	u64 large_pages, splits;
+	/* Entries with W that were without at the last ept_write_protect(); above EPT_WRITTEN not all of them are known. */
+	u64 **written;
+	unsigned int nr_written;
 };
 
 struct limit {
@@ -92,7 +95,11 @@ int ept_split(struct ept *ept, u64 gpa);
 u64 *ept_entry(struct ept *ept, u64 gpa);
 void ept_set(struct ept *ept, u64 *entry, u64 hpa, u32 access);
 void ept_clear(struct ept *ept, u64 *entry);
-void ept_write_protect_all(struct ept *ept);
+/* The entry has got W. */
+#define EPT_WRITTEN 4096
+void ept_note_written(struct ept *ept, u64 *entry);
+/* Takes W from all pages. Cost: some ns for each that was written since the last time, up to EPT_WRITTEN of them. */
+void ept_write_protect(struct ept *ept);
 void ept_flush(struct ept *ept, bool single);
 void vpid_flush(u16 vpid);
 
@@ -158,9 +165,11 @@ struct vcpu {
 	/* running freely */
 	u64 start_rip, start_rflags, start_gpr[16]; /* at the run's beginning, or when it was last unsettled */
 	bool moved;
-	bool settled; /* what an EPT violation cut short has been done */
-	u32 our_drs;  /* debug registers with the user's breakpoints */
-	bool gave_rf; /* RFLAGS.RF is ours: it passes the breakpoint at break_rip */
+	bool settled;  /* what an EPT violation cut short has been done */
+	bool had_time; /* the preemption timer is set to as much as certainly moves it */
+	u32 hurry;     /* TSC ticks of the next entry, when the time is up */
+	u32 our_drs;   /* debug registers with the user's breakpoints */
+	bool gave_rf;  /* RFLAGS.RF is ours: it passes the breakpoint at break_rip */
 	u64 break_rip;
 	u64 pending_dbg;
 };
