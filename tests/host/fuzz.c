@@ -61,11 +61,14 @@ static u64 number(void)
 	}
 }
 
-CODE(noise, ".code64\n 1: incl 0x50000\n rdtsc\n pushf\n popf\n cpuid\n jmp 1b\n");
+/* In it the accessed and dirty flag of the page that it writes, taken away again and again; and CR3 loaded. */
+CODE(noise, ".code64\n 1: incl 0x50000\n rdtsc\n pushf\n popf\n andb $0x9f, 0x33280\n cpuid\n mov %cr3, %rax\n"
+	    " mov %rax, %cr3\n jmp 1b\n");
 
 struct target {
 	struct vm vm;
 	bool alive;
+	bool torn; /* its memory here isn't all there, or isn't what the guest has, any more */
 };
 
 static void scramble_regs(struct vmdbg_regs *r)
@@ -88,7 +91,7 @@ static void run(struct target *t)
 
 	if (!keep)
 		scramble_regs(&run->regs);
-	run->flags = below(8) ? (u32)below(VMDBG_RUN_FLAGS + 1) : (u32)next();
+	run->flags = below(8) ? (u32)(u32)next() & VMDBG_RUN_FLAGS : (u32)next();
 	run->until = run->insns + below(200);
 	run->nr_open = below(4) ? 0 : (u32)number();
 	run->nr_bounce = below(4) ? 0 : (u32)number();
@@ -145,10 +148,37 @@ static void anything(struct target *t)
 	ioctl(t->vm.fd, _IOC(below(4), VMDBG_IOC, below(10), below(80)), below(8) ? (u64)(uintptr_t)buf : number());
 }
 
+/* Entries of the guest's page tables: nearly right, or nonsense, or leading back to the tables; or all as at first. */
+static void page_tables(struct target *t)
+{
+	u64 *table = (u64 *)(t->vm.ram + VM_TABLES);
+
+	if (!below(4)) {
+		vm_prepare(t->vm.ram, t->vm.regs, VM_LONG, noise, noise_end);
+		return;
+	}
+	for (u64 n = 1 + below(6); n; n--) {
+		u64 *e = &table[below(5 * 512)];
+
+		switch (below(3)) {
+		case 0:
+			*e ^= 1ull << below(13);
+			break;
+		case 1:
+			*e = (VM_TABLES + (below(6) << 12)) | below(0x1000);
+			break;
+		default:
+			*e = number() | below(256);
+			break;
+		}
+	}
+}
+
 static void memory(struct target *t)
 {
 	u64 at = below(VM_RAM - 64);
 
+	t->torn = true;
 	switch (below(8)) {
 	case 0: /* a hole, and something else in its place later */
 		munmap(t->vm.ram + (at & ~0xfffull), 4096);
@@ -179,6 +209,7 @@ int main(int argc, char **argv)
 			vm_create_flags = below(2) ? VMDBG_VCPU_SHADOW : 0;
 			vm_open_sized(&t.vm, below(2) ? VM_LONG : VM_REAL, noise, noise_end, VM_RAM, below(2));
 			t.alive = true;
+			t.torn = false;
 		}
 		switch (below(32)) {
 		case 0:
@@ -197,6 +228,8 @@ int main(int argc, char **argv)
 		case 8:
 			if (!below(8))
 				memory(&t);
+			else if (!t.torn)
+				page_tables(&t);
 			break;
 		default:
 			run(&t);
