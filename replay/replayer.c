@@ -29,6 +29,7 @@
 /* Running freely: a recording has a landmark each 10 ms, so a guest that does nothing that can be compared for as long as
  * this has left its path. */
 #define FREE_INSNS  (512ull << 20)  /* on an engine that counts */
+#define FREE_COMES  (64ull << 20)   /* arrivals at a RIP: one each clock of a processor */
 #define FREE_CPU_NS 120000000000ull /* of this thread, on others */
 #define FREE_LOOK   100000000ull    /* ns of host time between looks */
 
@@ -595,7 +596,7 @@ static bool is_here(struct replayer *rp)
 		return false;
 	if (!(ev->flags & EVENT_STATE))
 		return true;
-	if (register_digest(rp->m) != ev->state)
+	if (register_digest(rp->m) != ev->state || landmark_base(&rp->m->vcpu[0]->regs) != ev->base)
 		return false;
 	s->alike++;
 	return memory_digest_peek(rp->memory, rp->m) == ev->memory;
@@ -633,10 +634,11 @@ static void look_after_progress(struct replayer *rp)
 	const struct vcpu *vcpu = rp->m->vcpu[0];
 	const bool counts = vcpu->engine->exact_insns;
 	struct progress *p = &rp->progress;
+	bool in_vain = rp->search.stops == rp->head.stops && rp->search.arrivals > FREE_COMES;
 
 	if (p->accesses != rp->m->accesses || p->stops != rp->head.stops)
 		*p = (struct progress){rp->m->accesses, rp->head.stops, counts ? vcpu->insns : thread_cpu_ns()};
-	else if (counts ? vcpu->insns - p->ran > FREE_INSNS : thread_cpu_ns() - p->ran > FREE_CPU_NS)
+	else if (in_vain || (counts ? vcpu->insns - p->ran > FREE_INSNS : thread_cpu_ns() - p->ran > FREE_CPU_NS))
 		unexpected(rp, vcpu, "the guest has run for long with no access");
 }
 
