@@ -29,6 +29,11 @@ MUTANTS = {
     "shadow-tables-unwatched": ("exit.c", "if (shadow_tracks(v, gfn)) {", "if (!v->vmcs) {"),
     "shadow-dirty-early": ("shadow.c", "if ((rights & RIGHT_W) && dirty)", "if (rights & RIGHT_W)"),
     "shadow-unflushed": ("run.c", "if (shadow_take_stale(v) &&", "if (!v->vmcs &&"),
+    "stops-half-begun": ("run.c", "(v->step || v->settled)", "(v->step || v->moved)"),
+    "breakpoint-not-passed": ("free.c", "v->gave_rf = v->pass &&", "v->gave_rf = !v->vmcs &&"),
+    "tsc-out-of-order": ("exit.c", "ring[v->run.nr_tsc].value = tsc;", "ring[v->run.nr_tsc ^ 1].value = tsc;"),
+    "no-window": ("vmcs.c", "primary |= CPU_BASED_INTR_WINDOW_EXITING;", "primary |= 0;"),
+    "writes-stay-told": ("exit.c", "ept_note_written(&v->ept, entry);", ";"),
     "writes-untold": ("exit.c", "!note_dirty(v, gfn)", "!v->vmcs"),
 }
 
@@ -57,7 +62,7 @@ def build(name, mutation):
 
 def main():
     begin = time.monotonic()
-    root = host.base_root("root-mutants", ("abi", "shadow"))
+    root = host.base_root("root-mutants", ("abi", "unstepped", "shadow"))
     tests = []
     only = sys.argv[1:] or list(MUTANTS)
     for name, mutation in MUTANTS.items():
@@ -66,7 +71,7 @@ def main():
         root.put(build(name, mutation), f"{name}.ko")
         tests.append(f"""say "@mutant {name}"
 insmod /{name}.ko
-{{ timeout -s KILL 30 abi; timeout -s KILL 30 shadow; }} 2>&1 </dev/null | grep '^not ok' | e9
+{{ timeout -s KILL 30 abi; timeout -s KILL 30 unstepped; timeout -s KILL 30 shadow; }} 2>&1 </dev/null | grep '^not ok' | e9
 rmmod vmdbg""")
     root.write("init", host.init("\n".join(tests)))
     bochs = host.Bochs("run-mutants")

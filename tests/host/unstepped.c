@@ -61,7 +61,8 @@ static void test_alarm(void)
 	vm_close(&vm);
 }
 
-CODE(touch_all, ".code64\n 1: mov (%rdi), %al\n add $0x1000, %rdi\n dec %ecx\n jnz 1b\n hlt\n");
+CODE(touch_all, ".code64\n 1: mov (%rdi), %al\n mov $3000, %ebx\n 2: dec %ebx\n jnz 2b\n add $0x1000, %rdi\n dec "
+		"%ecx\n jnz 1b\n hlt\n");
 
 /* The first touch of a page: EPT violations for it, but never seen begun and not done. */
 static void test_half_begun(void)

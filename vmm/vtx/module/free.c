@@ -54,7 +54,6 @@ void free_begin_run(struct vcpu *v)
 	v->gave_rf = v->pass && !(r->rflags & X86_EFLAGS_RF) && at_break(v);
 	v->break_rip = r->rip;
 	v->moved = v->settled = false;
-	v->hurry = ENOUGH;
 	v->pending_dbg = 0;
 	v->start_rip = r->rip;
 	v->start_rflags = r->rflags;
@@ -92,17 +91,10 @@ void free_end_slice(struct vcpu *v)
 		vmwrite(v, GUEST_RFLAGS, vmread(GUEST_RFLAGS) & ~(u64)X86_EFLAGS_RF);
 }
 
-/* Until the time is up, but for long enough to get on; then for ever longer moments, until what an EPT violation has cut short
- * is done. */
+/* A guest gets on at each entry, even where its alarms are always over by the time that it is entered. */
 void free_prepare(struct vcpu *v)
 {
-	s64 left = v->deadline - rdtsc();
-	u64 ticks = left > 0 ? clamp_t(u64, left, ENOUGH, WATCHDOG) : v->hurry;
-
-	if (left <= 0)
-		v->hurry = min_t(u32, 2 * v->hurry, ENOUGH);
-	v->had_time = ticks >= ENOUGH;
-	arm_timer(v, (ticks >> vmx_caps.timer_shift) + 1);
+	arm_timer(v, clamp_t(s64, v->deadline - rdtsc(), ENOUGH, WATCHDOG) >> vmx_caps.timer_shift);
 }
 
 /* Whether the guest stands elsewhere than at the beginning. One that comes back to the same registers has moved when the
@@ -115,9 +107,8 @@ void free_note_progress(struct vcpu *v, bool timer)
 		v->gave_rf = false;
 	if (v->settled)
 		return;
-	v->settled = (timer && v->had_time) || vmread(GUEST_RIP) != v->start_rip ||
-		     ((rflags ^ v->start_rflags) & ~(u64)X86_EFLAGS_RF) || vmread(GUEST_RSP) != v->start_gpr[4] ||
-		     memcmp(v->start_gpr, v->regs->gpr, 4 * sizeof(u64)) ||
+	v->settled = timer || vmread(GUEST_RIP) != v->start_rip || ((rflags ^ v->start_rflags) & ~(u64)X86_EFLAGS_RF) ||
+		     vmread(GUEST_RSP) != v->start_gpr[4] || memcmp(v->start_gpr, v->regs->gpr, 4 * sizeof(u64)) ||
 		     memcmp(v->start_gpr + 5, v->regs->gpr + 5, 11 * sizeof(u64));
 	v->moved |= v->settled;
 }
@@ -127,8 +118,6 @@ void free_note_progress(struct vcpu *v, bool timer)
 void free_unsettle(struct vcpu *v)
 {
 	v->settled = false;
-	if (v->moved)
-		v->hurry = 1;
 	v->start_rip = vmread(GUEST_RIP);
 	v->start_rflags = vmread(GUEST_RFLAGS);
 	memcpy(v->start_gpr, v->regs->gpr, sizeof(v->start_gpr));

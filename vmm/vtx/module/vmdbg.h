@@ -165,11 +165,9 @@ struct vcpu {
 	/* running freely */
 	u64 start_rip, start_rflags, start_gpr[16]; /* at the run's beginning, or when it was last unsettled */
 	bool moved;
-	bool settled;  /* what an EPT violation cut short has been done */
-	bool had_time; /* the preemption timer is set to as much as certainly moves it */
-	u32 hurry;     /* TSC ticks of the next entry, when the time is up */
-	u32 our_drs;   /* debug registers with the user's breakpoints */
-	bool gave_rf;  /* RFLAGS.RF is ours: it passes the breakpoint at break_rip */
+	bool settled; /* what an EPT violation cut short has been done */
+	u32 our_drs;  /* debug registers with the user's breakpoints */
+	bool gave_rf; /* RFLAGS.RF is ours: it passes the breakpoint at break_rip */
 	u64 break_rip;
 	u64 pending_dbg;
 };
