@@ -132,6 +132,41 @@ START_TEST(all_kinds_come_back)
 }
 END_TEST
 
+/* An ADVANCE with a place's state, and the flags that one may have. */
+START_TEST(places_come_back)
+{
+	static const u8 flags[] = {EVENT_STATE, EVENT_STATE | EVENT_STOPS};
+	struct event want = {.type = EVENT_ADVANCE,
+			     .vcpu = 2,
+			     .ns = 777,
+			     .base = 0xf0000,
+			     .state = ~1ull,
+			     .memory = 0x0123456789abcdefull};
+	struct event ev;
+
+	want.mark = (struct event_mark){2000, 0, 0xfff0, 5, 42};
+	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
+		want.flags = flags[i];
+		event_put_advance_at(&enc, &want);
+	}
+	decode();
+	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
+		ev = next();
+		ck_assert(ev.type == EVENT_ADVANCE && ev.vcpu == 2 && ev.flags == flags[i] && ev.ns == 777);
+		ck_assert(ev.base == want.base && ev.state == want.state && ev.memory == want.memory);
+		ck_assert_int_eq(memcmp(&ev.mark, &want.mark, sizeof(ev.mark)), 0);
+	}
+	expect_end();
+	for (unsigned bad = 0; bad < 256; bad++) {
+		struct event_decoder dec;
+		u8 chunk[64] = {0x06, (u8)bad};
+
+		event_decoder_init(&dec, chunk, sizeof(chunk), 0);
+		ck_assert_int_eq(event_next(&dec, &ev), bad <= 2 || bad == 6 ? 1 : -EBADMSG);
+	}
+}
+END_TEST
+
 /* What a run of reads decodes to, one by one. */
 static void expect_reads(const u64 *value, size_t count)
 {
@@ -392,6 +427,7 @@ int main(void)
 	tcase_add_test(tc, varint_is_leb128);
 	tcase_add_test(tc, varint_longer_than_64_bits_is_bad);
 	tcase_add_test(tc, all_kinds_come_back);
+	tcase_add_test(tc, places_come_back);
 	tcase_add_test(tc, reads_of_every_pattern_come_back);
 	tcase_add_test(tc, many_sites_come_back);
 	tcase_add_test(tc, runs_cost_nothing);
