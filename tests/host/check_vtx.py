@@ -32,12 +32,12 @@ DEBUG = (" console=ttyS0 init_on_alloc=1 init_on_free=1 slub_debug=FZPU,kmalloc-
 # than soft. Its traces replay, since there they are gone by the next digest.
 SAFE = ["plain64", "hello32", "hello64", "pm32", "paging64", "cpu64", "fpu64"]
 # The same with shadow page tables: every format of page tables, each flag and right.
-SHADOWED = {"paging64": "", "bad_tables64": 100000, "sys_page32": 100000, "sys_page64": 60000}
+SHADOWED = {"sys_page_a2032": "", "paging64": "", "bad_tables64": 100000, "sys_page32": 100000, "sys_page64": 60000}
 # Guests that run freely, and what can't be the same on both. Bochs doesn't set RF between two iterations of a REP (SDM 3B
 # 18.3.1.1); fpu64 stores x87 pointers, and real16 and free64 look at the time.
 FREE = {name: "" for name in SAFE}
 FREE.update({"cpu64": "--console --but 'between iterations pushes RF' --but done:", "fpu64": "--console", "real16": "--console",
-             "free64": "--console --but sum"})
+             "free64": "--console --but sum", "sys_page_a2032": "--console"})
 BOCHSRC = """\
 cpu: model=corei7_skylake_x, count={cpus}, ips=100000000, reset_on_triple_fault=0
 memory: guest={memory}, host={memory}
@@ -346,13 +346,15 @@ TRACED = {
     "real16": (),
     "int64": (),
     "pm32": (),
+    "sys_page_a2032": (),
     "irq64": ("--until", "insns:60000"),
     "pm32-shadow": ("--mmu", "shadow"),
 }
 
 # Recorded on vtx running freely, replayed freely there and on soft, then settled and replayed with counts. What soft cannot
 # give in place of Bochs: in cpu64 the RF of above, in fpu64 the x87 opcode, which Bochs keeps of every instruction.
-FREE_TRACED = ["free64", "hello32", "hello64", "paging64", "pm32", "real16", "pm32-shadow"]
+FREE_TRACED = ["free64", "hello32", "hello64", "paging64", "pm32", "real16", "sys_page_a2032", "pm32-shadow",
+               "sys_page_a2032-shadow"]
 
 
 def gdb_program():
@@ -418,12 +420,12 @@ def batch(gdb):
         tests.append(f"t 60 {name}-freely freely {options} /guest/{name}")
     for name in ("pm32", "paging64"):
         tests.append(f"t 60 {name}-freely-shadow freely --shadow {FREE[name]} /guest/{name}")
-    for name, limit in (("irq64", 30000), ("bad_mmio64", 30000), ("bad_jump64", 18000), ("bad_out64", 18000),
+    for name, limit in (("sys_page_a2032", ""), ("irq64", 30000), ("bad_mmio64", 30000), ("bad_jump64", 18000), ("bad_out64", 18000),
                         ("bad_in64", 18000), ("bad_triple64", 100000), ("bad_tables64", 100000)):
         tests.append(f"t 60 {name} lockstep /guest/{name} 2000 {limit}")
     for name, limit in SHADOWED.items():
         tests.append(f"t 60 {name}-shadow lockstep --shadow /guest/{name} 2000 {limit}")
-    for name in ("/guest/mix64", "/guest/int64", "/guest/pm32", "--shadow /guest/mix64"):
+    for name in ("/guest/mix64", "/guest/int64", "/guest/pm32", "/guest/sys_page_a2032", "--shadow /guest/mix64"):
         tests.append(f"t 60 watch lockstep --watch {name} 40")
     for name, options in TRACED.items():
         tests.append(f"record {name} {name.split('-')[0]} --positions counted {' '.join(options)}")

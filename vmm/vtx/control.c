@@ -34,8 +34,9 @@ static int load_pdptes(struct vtx_cpu *cpu, u64 cr3)
 {
 	u64 pdpte[4];
 
+	paging_context_set(&cpu->paging, &cpu->vcpu.regs);
 	for (unsigned n = 0; n < 4; n++) {
-		if (memory_read(cpu->vcpu.mem, paging_pdpt(cr3) + 8 * n, &pdpte[n], 8))
+		if (memory_read(cpu->vcpu.mem, (paging_pdpt(cr3) & ~cpu->paging.held_low) + 8 * n, &pdpte[n], 8))
 			pdpte[n] = ~0ull;
 		if (!paging_pdpte_valid(pdpte[n], CPU_PHYS_BITS))
 			return vtx_fault_code(cpu, X86_GP, 0);

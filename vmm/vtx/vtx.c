@@ -132,6 +132,8 @@ int vtx_enter(struct vtx_cpu *cpu, u32 flags, u64 until)
 	if (cpu->changed)
 		flags |= VMDBG_RUN_FLUSH;
 	cpu->changed = false;
+	if (cpu->vcpu.regs.a20m)
+		flags |= VMDBG_RUN_A20M;
 	if (p->in[PROBE_EVENT + TARGET_EVENT_MSR].nr)
 		flags |= VMDBG_RUN_ALL_MSRS;
 	run->nr_bounce = cpu->open.nr_bounce;
@@ -486,6 +488,12 @@ static void vtx_regs_changed(struct vcpu *vcpu)
 	vtx_watch_remap(vtx_cpu(vcpu));
 }
 
+/* The module is told with the next entry. */
+static void vtx_a20_changed(struct vcpu *vcpu)
+{
+	vtx_watch_remap(vtx_cpu(vcpu));
+}
+
 static void vtx_memory_changed(struct vcpu *vcpu, u64 gpa, u64 len)
 {
 	(void)gpa;
@@ -584,6 +592,7 @@ const struct engine_ops vtx_engine = {
     .vcpu_free = vtx_vcpu_free,
     .run = vtx_run,
     .regs_changed = vtx_regs_changed,
+    .a20_changed = vtx_a20_changed,
     .inject = vtx_inject,
     .memory_changed = vtx_memory_changed,
     .dirty_reset = vtx_dirty_reset,

@@ -227,6 +227,23 @@ void ept_write_protect(struct ept *ept)
 	ept->stale = true;
 }
 
+static void clear_level(u64 *table, unsigned int level)
+{
+	unsigned int i;
+
+	for (i = 0; i < ENTRIES; i++)
+		if (level > 1 && table[i] && !(table[i] & LARGE))
+			clear_level(__va(table[i] & ADDR_MASK), level - 1);
+		else
+			table[i] = 0;
+}
+
+void ept_clear_all(struct ept *ept)
+{
+	clear_level(ept->root, LEVELS);
+	ept->stale = true;
+}
+
 void ept_flush(struct ept *ept, bool single)
 {
 	struct invept_desc desc = {.eptp = single ? ept->eptp : 0};

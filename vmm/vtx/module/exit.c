@@ -120,25 +120,26 @@ bool page_note_marked(struct vcpu *v, u64 gpa)
 	return (entry && *entry & VMDBG_W) || note_dirty(v, gpa >> PAGE_SHIFT);
 }
 
-static enum after ept_fault(struct vcpu *v, u64 gpa, u32 access)
+/* @at: as hardware has it, which is where the entry stands. */
+static enum after ept_fault(struct vcpu *v, u64 at, u32 access)
 {
-	u64 gfn = gpa >> PAGE_SHIFT, *entry, hpa;
+	u64 gpa = at & ~v->held, gfn = gpa >> PAGE_SHIFT, *entry, hpa;
 	struct page *page = machine_page(v->machine, gpa), *bounce = bounce_page(v, gfn);
 	struct limit *limit;
 	u32 allowed = VMDBG_RWX, give;
 
 	if (bounce)
-		return open_other(v, gpa, page_to_phys(bounce), VMDBG_R | VMDBG_W);
-	if (shadow_map(v, gpa))
+		return open_other(v, at, page_to_phys(bounce), VMDBG_R | VMDBG_W);
+	if (shadow_map(v, at))
 		return AGAIN;
 	if (!machine_is_ram(v->machine, gpa)) {
 		if (shadow_active(v) && !(v->run.qualification & QUAL_GLA))
-			return open_other(v, gpa, shadow_pdpt(v), VMDBG_R);
+			return open_other(v, at, shadow_pdpt(v), VMDBG_R);
 		return leave(v, VMDBG_EXIT_EPT);
 	}
-	entry = ept_entry(&v->ept, gpa);
+	entry = ept_entry(&v->ept, at);
 	if (!page || !entry) {
-		v->need_gpa = gpa;
+		v->need_gpa = at;
 		v->need_write = access & VMDBG_W;
 		return PIN;
 	}
@@ -383,14 +384,14 @@ static enum after by_reason(struct vcpu *v, u32 reason)
 		return step_trap(v);
 	case REASON_EPT:
 		v->run.qualification = vmread(EXIT_QUALIFICATION);
-		v->run.gpa = guest_gpa();
+		v->run.gpa = guest_gpa() & ~v->held;
 		v->run.gla = vmread(GUEST_LINEAR_ADDRESS);
 		if ((v->run.qualification & INFO_NMI_IRET) && !(v->run.vectoring_info & INFO_VALID))
 			vmwrite(v, GUEST_INTERRUPTIBILITY_INFO,
 				vmread(GUEST_INTERRUPTIBILITY_INFO) | GUEST_INTR_STATE_NMI);
 		if (!v->step)
 			free_unsettle(v);
-		return ept_fault(v, v->run.gpa, v->run.qualification & VMDBG_RWX);
+		return ept_fault(v, guest_gpa(), v->run.qualification & VMDBG_RWX);
 	default:
 		return leave(v, VMDBG_EXIT_HARDWARE);
 	}

@@ -305,6 +305,9 @@ static int limit_page(struct vcpu *v, u64 gpa, const struct vmdbg_access *a)
 	entry = ept_entry(&v->ept, gpa);
 	if (entry)
 		ept_clear(&v->ept, entry);
+	entry = v->held ? ept_entry(&v->ept, gpa | v->held) : NULL;
+	if (entry)
+		ept_clear(&v->ept, entry);
 	limit_free(old);
 	return 0;
 }

@@ -323,7 +323,7 @@ static bool may_leave(const struct vcpu *v)
 /* The page that a slice has asked for: pinned, and with room for its entry; or with all of the 2 MiB around it. */
 static int provide(struct vcpu *v)
 {
-	u64 gpa = v->need_gpa;
+	u64 at = v->need_gpa, gpa = at & ~v->held;
 	bool write = v->need_write;
 	int error;
 
@@ -333,11 +333,11 @@ static int provide(struct vcpu *v)
 		if (error)
 			return error;
 		/* To be written it is split at once, and the rest needs no exit to be read. */
-		if (machine_is_large(v->machine, gpa) &&
+		if (!v->held && machine_is_large(v->machine, gpa) &&
 		    ept_map_large(&v->ept, gpa, page_to_phys(machine_page(v->machine, gpa))) && !write)
 			return 0;
 	}
-	return ept_reserve(&v->ept, gpa);
+	return ept_reserve(&v->ept, at);
 }
 
 static int run_slices(struct vcpu *v)
@@ -364,6 +364,18 @@ static int run_slices(struct vcpu *v)
 	}
 }
 
+static void take_a20m(struct vcpu *v)
+{
+	u64 held = v->run.flags & VMDBG_RUN_A20M ? BIT_ULL(20) : 0;
+
+	if (v->held == held)
+		return;
+	v->held = held;
+	v->code_la = ~0ull;
+	ept_clear_all(&v->ept);
+	shadow_drop(v);
+}
+
 int vcpu_run(struct vcpu *v)
 {
 	int ret;
@@ -374,8 +386,10 @@ int vcpu_run(struct vcpu *v)
 		return -EOPNOTSUPP;
 	take_in(v);
 	ret = check_run(v);
-	if (!ret)
-		ret = shadow_begin(v);
+	if (ret)
+		return ret;
+	take_a20m(v);
+	ret = shadow_begin(v);
 	if (ret)
 		return ret;
 	v->step = v->run.flags & VMDBG_RUN_STEP;

@@ -169,6 +169,14 @@ static void drop_all(struct shadow *s)
 	s->stale = true;
 }
 
+void shadow_drop(struct vcpu *v)
+{
+	if (!v->shadow_tables)
+		return;
+	drop_all(v->shadow_tables);
+	v->stats->table_drops++;
+}
+
 static struct hlist_head *bucket(struct shadow *s, u64 gfn)
 {
 	return &s->hash[hash_64(gfn, HASH_BITS)];
@@ -214,16 +222,27 @@ bool shadow_map(struct vcpu *v, u64 gpa)
 
 /* --- entries --- */
 
-/* From now on the guest's page can't be written unnoticed. */
-static void protect(struct vcpu *v, struct table *t)
+static void protect_page(struct vcpu *v, u64 gpa)
 {
-	u64 *entry = ept_entry(&v->ept, t->source.gfn << PAGE_SHIFT);
+	u64 *entry = ept_entry(&v->ept, gpa);
 
-	t->open = false;
-	if (t->source.big || !entry || !(*entry & VMDBG_W))
+	if (!entry || !(*entry & VMDBG_W))
 		return;
 	*entry &= ~(u64)VMDBG_W;
 	v->ept.stale = true;
+}
+
+/* From now on the guest's page can't be written unnoticed. */
+static void protect(struct vcpu *v, struct table *t)
+{
+	u64 gpa = t->source.gfn << PAGE_SHIFT;
+
+	t->open = false;
+	if (t->source.big)
+		return;
+	protect_page(v, gpa);
+	if (v->held)
+		protect_page(v, gpa | v->held);
 }
 
 /* False: nothing was changed. */
@@ -312,7 +331,7 @@ static bool derive(const struct vcpu *v, const struct table *t, unsigned int i, 
 	d->gpa = address;
 	if (d->page && level == 2 && narrow) /* half of 4 MiB */
 		d->gpa |= (u64)(i & 1) << BIG_SHIFT;
-	d->source = (struct source){.gfn = address >> PAGE_SHIFT, .level = level - 1, .rights = d->rights};
+	d->source = (struct source){.gfn = (address & ~v->held) >> PAGE_SHIFT, .level = level - 1, .rights = d->rights};
 	if (narrow)
 		d->source.part = i & 1;
 	if (kind == ENTRY_PAGE && level == 3) {
@@ -503,6 +522,7 @@ static bool root(struct vcpu *v, unsigned int n)
 		source.gfn = (u32)r->cr3 >> PAGE_SHIFT;
 		source.part = n;
 	}
+	source.gfn &= ~(v->held >> PAGE_SHIFT);
 	v->shadow_tables->root[n] = table_get(v->shadow_tables, &source);
 	return v->shadow_tables->root[n];
 }

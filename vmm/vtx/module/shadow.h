@@ -60,6 +60,8 @@ void shadow_free(struct vcpu *v);
 /* More pages for tables were asked for: makes them. May sleep. */
 bool shadow_wants(const struct vcpu *v);
 int shadow_grow(struct vcpu *v);
+/* Drops all that was derived from the guest's tables. */
+void shadow_drop(struct vcpu *v);
 
 /* Whether hardware walks the shadow tables in the present slice: the guest has paging on. */
 bool shadow_active(const struct vcpu *v);

@@ -100,6 +100,8 @@ void ept_clear(struct ept *ept, u64 *entry);
 void ept_note_written(struct ept *ept, u64 *entry);
 /* Takes W from all pages. Cost: some ns for each that was written since the last time, up to EPT_WRITTEN of them. */
 void ept_write_protect(struct ept *ept);
+/* All that is mapped; the tables stay. */
+void ept_clear_all(struct ept *ept);
 void ept_flush(struct ept *ept, bool single);
 void vpid_flush(u16 vpid);
 
@@ -116,6 +118,9 @@ struct vcpu {
 	bool launched;
 	int cpu; /* of the last slice */
 	struct ept ept;
+	/* A20M#: bits that guest-physical addresses have as 0 where they lead. EPT has entries for both, all else knows only
+	 * the address with them cleared. */
+	u64 held;
 	struct shadow *shadow_tables; /* VMDBG_VCPU_SHADOW; or NULL */
 	struct vmdbg_cpuid_entry *cpuid;
 	unsigned int nr_cpuid;

@@ -13,7 +13,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define VMDBG_ABI_VERSION 4
+#define VMDBG_ABI_VERSION 5
 
 #define VMDBG_MAX_REGIONS 8
 #define VMDBG_MAX_VCPUS   16
@@ -189,7 +189,10 @@ struct vmdbg_regs {
 #define VMDBG_RUN_PASS      (1u << 10) /* VMDBG_EXIT_BREAK not for the first instruction */
 #define VMDBG_RUN_X87       (1u << 11) /* an x87 instruction may be run: exactly that one, until is insns + 1 */
 #define VMDBG_RUN_TF        (1u << 12) /* step by RFLAGS.TF, though there is VMDBG_FEATURE_MTF */
-#define VMDBG_RUN_FLAGS     0x1effu
+/* A20M#: bit 20 of guest-physical addresses is 0 wherever they lead. They are told so, and are given so: limits, open_gfn,
+ * bounce_gpa, dirty. */
+#define VMDBG_RUN_A20M  (1u << 13)
+#define VMDBG_RUN_FLAGS 0x3effu
 
 enum vmdbg_exit {
 	VMDBG_EXIT_HARDWARE, /* run.hw_reason and what belongs to it; the instruction has not been completed */

@@ -90,7 +90,7 @@ static enum guest_walked walk_from(struct vcpu *v, u64 la, u64 table, unsigned i
 	w->rights = RIGHT_ALL;
 	for (;; level--) {
 		unsigned int shift = PAGE_SHIFT + bits * (level - 1);
-		u64 gpa = table + (la >> shift & (BIT(bits) - 1)) * w->size;
+		u64 gpa = (table + (la >> shift & (BIT(bits) - 1)) * w->size) & ~v->held;
 
 		if (!read_entry(v, gpa, w->size, &e))
 			return WALK_UNPINNED;
@@ -103,7 +103,7 @@ static enum guest_walked walk_from(struct vcpu *v, u64 la, u64 table, unsigned i
 		}
 		w->rights &= rights;
 		if (kind == ENTRY_PAGE) {
-			w->address = address | (la & (BIT_ULL(shift) - 1));
+			w->address = (address | (la & (BIT_ULL(shift) - 1))) & ~v->held;
 			return WALK_DONE;
 		}
 		table = address;
@@ -131,7 +131,7 @@ static bool translate(struct vcpu *v, u64 la, u64 *gpa)
 	struct guest_walk w;
 
 	if (!(v->regs->cr0 & X86_CR0_PG)) {
-		*gpa = la;
+		*gpa = la & ~v->held;
 		return true;
 	}
 	if (guest_walk(v, la, &w) != WALK_DONE)
