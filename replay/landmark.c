@@ -2,10 +2,7 @@
 #include <xxhash.h>
 
 #include "replay/landmark.h"
-#include "vmm/inspect.h"
 #include "vmm/machine.h"
-
-#define EXCEPTIONS 32
 
 void landmark_take(struct landmark *mark, const struct vcpu *vcpu, bool counted)
 {
@@ -29,29 +26,6 @@ u64 landmark_base(const struct x86_state *regs)
 	return x86_64bit(regs) ? 0 : regs->seg[SEG_CS].base;
 }
 
-/* Whether RIP is where an exception would begin its handler. Hardware that delivers exceptions by itself may stop
- * there, between two instructions that retire: a place that has no count. */
-static bool at_handler(const struct vcpu *vcpu)
-{
-	const struct x86_state *s = &vcpu->regs;
-	const bool wide = x86_long_mode(s), protected = s->cr0 & CR0_PE;
-	const size_t size = wide ? 16 : protected ? 8 : 4;
-	u8 table[EXCEPTIONS * 16];
-	size_t len = inspect_read(vcpu->mem, s, s->idtr.base, table, min64(s->idtr.limit + 1ull, EXCEPTIONS * size));
-
-	for (size_t at = 0; at + size <= len; at += size) {
-		u64 rip = load16(table + at);
-
-		if (protected)
-			rip |= (u64)load16(table + at + 6) << 16;
-		if (wide)
-			rip |= (u64)load32(table + at + 8) << 32;
-		if (rip == s->rip)
-			return true;
-	}
-	return false;
-}
-
 bool landmark_is_plain(const struct vcpu *vcpu)
 {
 	const struct x86_state *s = &vcpu->regs;
@@ -62,5 +36,5 @@ bool landmark_is_plain(const struct vcpu *vcpu)
 	if (s->activity == ACTIVITY_HLT)
 		return true;
 	return !vcpu->amid && !s->pending_db && !(s->interruptibility & (BLOCK_STI | BLOCK_MOV_SS)) &&
-	       !(s->rflags & RFLAGS_RF) && !at_handler(vcpu);
+	       !(s->rflags & RFLAGS_RF);
 }

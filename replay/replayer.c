@@ -45,7 +45,7 @@ struct search {
 
 /* When something was last compared. */
 struct progress {
-	u64 accesses, stops;
+	u64 accesses, stops, arrivals;
 	u64 ran; /* instructions, or ns of this thread, by then */
 };
 
@@ -636,8 +636,10 @@ static void look_after_progress(struct replayer *rp)
 	struct progress *p = &rp->progress;
 	bool in_vain = rp->search.stops == rp->head.stops && rp->search.arrivals > FREE_COMES;
 
-	if (p->accesses != rp->m->accesses || p->stops != rp->head.stops)
-		*p = (struct progress){rp->m->accesses, rp->head.stops, counts ? vcpu->insns : thread_cpu_ns()};
+	if (p->accesses != rp->m->accesses || p->stops != rp->head.stops ||
+	    (!counts && p->arrivals != rp->search.arrivals))
+		*p = (struct progress){rp->m->accesses, rp->head.stops, rp->search.arrivals,
+				       counts ? vcpu->insns : thread_cpu_ns()};
 	else if (in_vain || (counts ? vcpu->insns - p->ran > FREE_INSNS : thread_cpu_ns() - p->ran > FREE_CPU_NS))
 		unexpected(rp, vcpu, "the guest has run for long with no access");
 }

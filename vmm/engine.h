@@ -107,6 +107,10 @@ struct engine_ops {
 	int (*cache_load)(struct vcpu *vcpu, const u8 *in, size_t len);
 };
 
+/* So many exceptions, each met in delivering the one before (two benign ones can take turns so: SDM 3A table 6-5), and the
+ * vCPU halts: only an interrupt can get it out. A processor would hang. */
+#define VCPU_MAX_ROUNDS 1024
+
 extern const struct engine_ops soft_engine;
 extern const struct engine_ops kvm_engine;
 extern const struct engine_ops vtx_engine;

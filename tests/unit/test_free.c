@@ -43,10 +43,11 @@ GUEST(shadows, 64,
       TIMER "1: cli; nop; sti; nop; mov eax, ss; mov ss, eax; inc r14; pushfq; or qword ptr [rsp], 0x100\n"
 	    "popfq; nop; inc r13; pushfq; and qword ptr [rsp], ~0x100; popfq; jmp 1b\n"
 	    "shadows_db: inc r12; iretq\n" HANDLER("shadows_irq"));
+GUEST(hang, 64, TIMER "sti; hang_pf: jmp hang_pf\n" HANDLER("hang_irq"));
 GUEST(spin, 64, "mov al, 0x80; out 0x80, al; cli; 1: inc rax; jmp 1b\n");
 
 extern const u8 regs_irq[], mem_irq[], sse_irq[], idle_irq[], tsc_irq[], copy_irq[], ports_irq[], faults_irq[],
-    faults_pf[], faults_ud[], shadows_irq[], shadows_db[];
+    faults_pf[], faults_ud[], shadows_irq[], shadows_db[], hang_irq[], hang_pf[];
 
 static const struct kind {
 	const char *name;
@@ -62,6 +63,7 @@ static const struct kind {
     {"string instructions on ports", ports, ports_end, ports_irq, NULL, NULL, NULL, 30},
     {"faults", faults, faults_end, faults_irq, faults_pf, faults_ud, NULL, 30},
     {"shadows and single steps", shadows, shadows_end, shadows_irq, NULL, NULL, shadows_db, 30},
+    {"waiting at an exception's handler", hang, hang_end, hang_irq, hang_pf, NULL, NULL, 30},
 };
 static const struct kind *kind;
 

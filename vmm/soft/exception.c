@@ -293,8 +293,9 @@ void soft_deliver_exception(struct soft_cpu *cpu)
 	/* Changed between setjmp and longjmp. */
 	volatile u8 vector = cpu->exception.vector;
 	volatile u32 error = cpu->exception.error;
+	volatile unsigned rounds = 0;
 
-	for (;;) {
+	for (;; rounds++) {
 		u8 first = vector, second;
 
 		if (vector == X86_PF)
@@ -315,6 +316,10 @@ void soft_deliver_exception(struct soft_cpu *cpu)
 		second = cpu->exception.vector;
 		if (first == X86_DF) {
 			s->activity = ACTIVITY_SHUTDOWN;
+			return;
+		}
+		if (rounds == VCPU_MAX_ROUNDS) {
+			s->activity = ACTIVITY_HLT;
 			return;
 		}
 		if ((contributory(first) && contributory(second)) ||

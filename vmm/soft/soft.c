@@ -205,7 +205,7 @@ static void unwind(struct soft_cpu *cpu)
 static enum exit_reason run_until(struct vcpu *vcpu, u64 until)
 {
 	struct soft_cpu *cpu = soft_cpu(vcpu);
-	enum exit_reason reason;
+	volatile enum exit_reason reason = EXIT_KICKED; /* kept over longjmp */
 
 	split_flags(cpu);
 	vcpu->probe.fresh = cpu->delivery = vcpu->amid = false;

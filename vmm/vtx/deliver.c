@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Exceptions and interrupts on their way into the guest. Hardware does the delivery (VM-entry event injection); every
  * exception is intercepted, so one that comes up during delivery is told to us, and what the two make is decided here. */
+#include "vmm/inspect.h"
 #include "vmm/memory.h"
 #include "vmm/vtx/vtx.h"
+
+#define VECTORS 32 /* of exceptions */
 
 static bool contributory(u8 vector)
 {
@@ -105,27 +108,32 @@ bool vtx_deliver(struct vtx_cpu *cpu, enum event_type type, u8 vector, bool has_
 {
 	struct event e = {type, vector, has_error, error, insn_len};
 	struct x86_state *s = &cpu->vcpu.regs;
-	bool software = type == EVENT_INT_N || type == EVENT_SOFT || type == EVENT_ICEBP, first = true;
+	bool software = type == EVENT_INT_N || type == EVENT_SOFT || type == EVENT_ICEBP;
+	unsigned rounds = 0;
 
 	s->activity = ACTIVITY_ACTIVE;
-	for (;;) {
+	for (;; rounds++) {
 		/* Faults are restarted: RF is set in what they push (SDM 3B 18.3.1.1). */
 		if (e.type == EVENT_EXCEPTION && e.vector != X86_DB)
 			s->rflags |= RFLAGS_RF;
 		if (attempt(cpu, &e))
 			break;
 		vtx_open_reset(cpu);
+		if (rounds == VCPU_MAX_ROUNDS) {
+			s->activity = ACTIVITY_HLT;
+			s->rflags &= ~RFLAGS_RF;
+			return true;
+		}
 		if (cpu->stuck || !next_event(cpu, &e)) {
 			s->activity = ACTIVITY_SHUTDOWN;
 			s->rflags &= ~RFLAGS_RF;
 			return false;
 		}
-		first = false;
 	}
 	vtx_open_reset(cpu);
 	s->rflags &= ~(RFLAGS_TF | RFLAGS_RF);
 	s->interruptibility &= ~(u32)(BLOCK_STI | BLOCK_MOV_SS);
-	if (software && first) {
+	if (software && !rounds) {
 		cpu->vcpu.insns++;
 		return true;
 	}
@@ -143,4 +151,25 @@ void vtx_deliver_fault(struct vtx_cpu *cpu)
 	if (cpu->fault.vector == X86_PF)
 		cpu->vcpu.regs.cr2 = cpu->fault.cr2;
 	vtx_deliver(cpu, EVENT_EXCEPTION, cpu->fault.vector, cpu->fault.has_error, cpu->fault.error, 0);
+}
+
+bool vtx_at_handler(const struct vtx_cpu *cpu)
+{
+	const struct x86_state *s = &cpu->vcpu.regs;
+	const bool wide = x86_long_mode(s), protected = s->cr0 & CR0_PE;
+	const size_t size = wide ? 16 : protected ? 8 : 4;
+	u8 table[VECTORS * 16];
+	size_t len = inspect_read(cpu->vcpu.mem, s, s->idtr.base, table, min64(s->idtr.limit + 1ull, VECTORS * size));
+
+	for (size_t at = 0; at + size <= len; at += size) {
+		u64 rip = load16(table + at);
+
+		if (protected)
+			rip |= (u64)load16(table + at + 6) << 16;
+		if (wide)
+			rip |= (u64)load32(table + at + 8) << 32;
+		if (rip == s->rip)
+			return true;
+	}
+	return false;
 }

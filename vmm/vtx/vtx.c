@@ -18,6 +18,8 @@
 #define SHADOW   (BLOCK_STI | BLOCK_MOV_SS)
 #define DEBUG_BS BIT(14)
 
+#define LOOK_NS 20000000 /* a run of the module is over by then */
+
 /* Basic exit reasons (SDM 3C appendix C). */
 enum hw_reason {
 	HW_EXCEPTION = 0,
@@ -144,7 +146,10 @@ int vtx_enter(struct vtx_cpu *cpu, u32 flags, u64 until)
 	run->until = until;
 	run->insns = cpu->vcpu.insns;
 	run->branches = cpu->vcpu.branches;
-	run->alarm = cpu->vcpu.alarm;
+	/* Others than signals may have kicked. */
+	run->alarm = monotonic_ns() + LOOK_NS;
+	if (!(flags & VMDBG_RUN_STEP))
+		run->alarm = min64(run->alarm, cpu->vcpu.alarm);
 	run->nr_dirty = run->nr_tsc = 0;
 	vtx_regs_out(&run->regs, &cpu->vcpu.regs);
 	if (ioctl(cpu->fd, VMDBG_IOC_RUN, &arg)) {
@@ -159,12 +164,12 @@ int vtx_enter(struct vtx_cpu *cpu, u32 flags, u64 until)
 		return -1;
 	}
 	cpu->vcpu.branches = run->branches;
+	tell_tsc(cpu);
 	/* The device's part of the instruction comes before it is counted. */
 	if (run->exit == VMDBG_EXIT_OPENED)
 		vtx_opened(cpu);
 	cpu->vcpu.insns = run->insns + run->moved;
 	cpu->vcpu.regs.pending_db |= run->pending_debug;
-	tell_tsc(cpu);
 	return (int)run->exit;
 }
 
@@ -413,7 +418,7 @@ static bool runs_alone(struct vtx_cpu *cpu, bool free)
 	if (cpu->x87.pending || vtx_watch_each(cpu))
 		return true;
 	return free && (cpu->alone || cpu->open.nr_bounce || cpu->open.nr || s->pending_db || (s->rflags & RFLAGS_TF) ||
-			(s->interruptibility & SHADOW) || (vtx_watch_here(cpu) && at_rep(cpu)));
+			(s->interruptibility & SHADOW) || (vtx_watch_here(cpu) && (at_rep(cpu) || s->dr7 & 0xff)));
 }
 
 static void run_on(struct vtx_cpu *cpu, u64 until)
@@ -434,12 +439,13 @@ static void run_on(struct vtx_cpu *cpu, u64 until)
 	cpu->alarmed = free && cpu->run->exit == VMDBG_EXIT_KICK && monotonic_ns() >= vcpu->alarm;
 }
 
-/* Whether the run was cut where a breakpoint can't find the place again: amid a REP, behind MOV SS, with a trap to come. */
+/* Whether the run was cut where a breakpoint can't find the place again: amid a REP, behind MOV SS, with a trap to come, behind
+ * an exception. */
 static bool no_place(struct vtx_cpu *cpu)
 {
 	const struct x86_state *s = &cpu->vcpu.regs;
 
-	return cpu->cut && (s->interruptibility & SHADOW || s->pending_db || at_rep(cpu));
+	return cpu->cut && (s->interruptibility & SHADOW || s->pending_db || at_rep(cpu) || vtx_at_handler(cpu));
 }
 
 /* Running freely: whether the next instruction has begun, as flags in the guest's tables show. No place to stop. */

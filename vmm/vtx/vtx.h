@@ -111,6 +111,9 @@ enum event_type {
 };
 /* Delivers through the IDT, with all faults that come up on the way. False: triple fault, activity is SHUTDOWN. */
 bool vtx_deliver(struct vtx_cpu *cpu, enum event_type type, u8 vector, bool has_error, u32 error, unsigned insn_len);
+/* Whether RIP is where an exception would begin its handler. Running freely it may have: then this is a place between two
+ * instructions that retire, which has no count. */
+bool vtx_at_handler(const struct vtx_cpu *cpu);
 /* Delivers cpu->fault. */
 void vtx_deliver_fault(struct vtx_cpu *cpu);
 /* What a second exception during delivery of a first makes (SDM 3A table 6-5). Pure. */

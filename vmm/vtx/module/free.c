@@ -54,6 +54,7 @@ void free_begin_run(struct vcpu *v)
 	v->gave_rf = v->pass && !(r->rflags & X86_EFLAGS_RF) && at_break(v);
 	v->break_rip = r->rip;
 	v->moved = v->settled = false;
+	v->unsettled = 0;
 	v->pending_dbg = 0;
 	v->start_rip = r->rip;
 	v->start_rflags = r->rflags;
@@ -111,6 +112,8 @@ void free_note_progress(struct vcpu *v, bool timer)
 		     vmread(GUEST_RSP) != v->start_gpr[4] || memcmp(v->start_gpr, v->regs->gpr, 4 * sizeof(u64)) ||
 		     memcmp(v->start_gpr + 5, v->regs->gpr + 5, 11 * sizeof(u64));
 	v->moved |= v->settled;
+	if (v->settled)
+		v->unsettled = 0;
 }
 
 /* An instruction, or a delivery, has met an EPT violation and will be tried again. Its page walks have set flags in the
@@ -118,6 +121,7 @@ void free_note_progress(struct vcpu *v, bool timer)
 void free_unsettle(struct vcpu *v)
 {
 	v->settled = false;
+	v->unsettled++;
 	v->start_rip = vmread(GUEST_RIP);
 	v->start_rflags = vmread(GUEST_RFLAGS);
 	memcpy(v->start_gpr, v->regs->gpr, sizeof(v->start_gpr));

@@ -30,9 +30,11 @@
 #define INFO_ERROR_VALID BIT(11)
 #define LOOK_EVERY       64 /* exits with interrupts off at most, for guests with IF clear under Bochs too */
 #define LONGEST_NS       (20 * NSEC_PER_MSEC) /* that a run lasts at most */
-#define XCR0_MODEL       3ull                 /* x87, SSE */
-#define MXCSR_MASK       0xffffu
-#define FXSAVE_MXCSR     24
+#define UNSETTLED_MAX \
+	65536 /* page faults and EPT violations on the way through one instruction: more is a guest's trick */
+#define XCR0_MODEL   3ull /* x87, SSE */
+#define MXCSR_MASK   0xffffu
+#define FXSAVE_MXCSR 24
 
 static const u32 swapped_msrs[4] = {MSR_STAR, MSR_LSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE};
 
@@ -143,6 +145,9 @@ static void let_host_in(struct vcpu *v)
 	asm volatile("nop");
 	local_irq_disable();
 	guest_xcr0(v, true);
+	/* An interrupt may have changed them. */
+	vmwrite(v, HOST_CR3, __read_cr3());
+	vmwrite(v, HOST_CR4, __read_cr4());
 }
 
 static void count_exit(struct vcpu *v, u32 reason)
@@ -189,7 +194,7 @@ static enum after enter(struct vcpu *v)
 	end = rdtsc();
 	v->exit_tsc = end;
 	v->stats->guest_cycles += end - start;
-	v->stats->entries++;
+	v->stats->entries = ++v->entries;
 	v->regs->cr2 = read_cr2();
 	if (unlikely(failed))
 		return bad_entry(v, true);
@@ -218,7 +223,9 @@ static enum after slice_loop(struct vcpu *v)
 		if (v->last_reason == REASON_EXTERNAL || (v->last_reason == REASON_TIMER && !v->step) ||
 		    ++n % LOOK_EVERY == 0) {
 			let_host_in(v);
-			if (!vmx_here() || need_resched() || signal_pending(current) || time_is_up(v))
+			/* Breakpoints of the host's have taken the debug registers. */
+			if (!vmx_here() || hw_breakpoint_active() || need_resched() || signal_pending(current) ||
+			    time_is_up(v))
 				break;
 		}
 	}
@@ -269,6 +276,9 @@ static enum after slice(struct vcpu *v, int *error)
 	if (vmx_caps.features & VMDBG_FEATURE_VPID)
 		vpid_flush(v->vpid);
 	load_rest(v);
+	/* The guest's addresses are none of the host's breakpoints. */
+	if (hw_breakpoint_active())
+		set_debugreg(0, 7);
 	debug_begin(v);
 	if (!v->step)
 		free_begin_slice(v);
@@ -315,7 +325,7 @@ static bool plain_segments(void)
  * already stood. */
 static bool may_leave(const struct vcpu *v)
 {
-	if (fatal_signal_pending(current))
+	if (fatal_signal_pending(current) || v->unsettled > UNSETTLED_MAX)
 		return true;
 	return !v->delivering && !(v->entry_info & INFO_VALID) && (v->step || v->settled);
 }

@@ -712,10 +712,10 @@ static enum after make_room(struct vcpu *v)
 static bool refused_again(struct vcpu *v, u64 la)
 {
 	struct shadow *s = v->shadow_tables;
-	bool again = s->again_la == la && s->again_entry + 1 == v->stats->entries;
+	bool again = s->again_la == la && s->again_entry + 1 == v->entries;
 
 	s->again_la = la;
-	s->again_entry = v->stats->entries;
+	s->again_entry = v->entries;
 	s->stale = true;
 	return again;
 }

@@ -200,8 +200,9 @@ void vmcs_load_host(struct vcpu *v)
 	vmwrite(v, HOST_RIP, (unsigned long)vmdbg_exit_here);
 }
 
-/* Running freely: our debug registers, hidden breakpoints, and machine checks, which are the host's. */
-#define FREE_EXCEPTIONS ((u32)(BIT(X86_TRAP_DB) | BIT(X86_TRAP_BP) | BIT(X86_TRAP_MC)))
+/* Running freely: our debug registers, hidden breakpoints, machine checks, which are the host's, and alignment checks: one
+ * that comes up in delivering one would keep the processor busy for ever, deaf to interrupts. */
+#define FREE_EXCEPTIONS ((u32)(BIT(X86_TRAP_DB) | BIT(X86_TRAP_BP) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC)))
 
 static void load_controls(struct vcpu *v)
 {

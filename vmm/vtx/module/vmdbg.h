@@ -162,6 +162,8 @@ struct vcpu {
 	/* of the host, within a slice */
 	u64 host_msr[4];
 	u64 host_xcr0, guest_xcr0;
+	u64 entries;            /* so far */
+	unsigned int unsettled; /* how often the present instruction was begun anew (free.c) */
 	u64 exit_tsc;
 	u32 last_reason;
 	u32 vmwrite_errors;

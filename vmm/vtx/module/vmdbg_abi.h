@@ -183,7 +183,7 @@ struct vmdbg_regs {
 #define VMDBG_RUN_ALL_MSRS  (1u << 3)  /* no MSR is passed through: FS, GS and kernel GS bases exit too */
 #define VMDBG_RUN_TABLES    (1u << 4)  /* descriptor-table accesses exit */
 #define VMDBG_RUN_TSC_HERE  (1u << 5)  /* RDTSC and RDTSCP are answered in the kernel and put into run.tsc */
-#define VMDBG_RUN_TSC_INSNS (1u << 6)  /* ... with tsc_base + insns. Otherwise tsc_base + the host's TSC */
+#define VMDBG_RUN_TSC_INSNS (1u << 6)  /* ... with tsc_base + insns. Otherwise tsc_base + CLOCK_MONOTONIC in ns */
 #define VMDBG_RUN_FLUSH     (1u << 7)  /* guest memory, page tables perhaps, was written by others than this vCPU */
 #define VMDBG_RUN_CR3       (1u << 9)  /* free running: MOV to CR3 exits (stepping: always) */
 #define VMDBG_RUN_PASS      (1u << 10) /* VMDBG_EXIT_BREAK not for the first instruction */

@@ -195,7 +195,7 @@ static int vmx_cpu_online(unsigned int cpu)
 	unsigned long flags;
 
 	local_irq_save(flags);
-	if (users && vmx_cpu_on())
+	if (users && !restarting && vmx_cpu_on())
 		pr_warn("vmdbg: CPU %u has no VMX root mode; vCPUs cannot run there\n", cpu);
 	local_irq_restore(flags);
 	return 0;
@@ -220,7 +220,7 @@ static int vmx_suspend(void)
 
 static void vmx_resume(void)
 {
-	if (users && vmx_cpu_on())
+	if (users && !restarting && vmx_cpu_on())
 		pr_warn("vmdbg: no VMX root mode after resume\n");
 }
 
