@@ -216,7 +216,7 @@ static void test_breaks(void)
 	set_breaks(&vm, la + 1, 1);
 	for (;;) {
 		exit = vm_run(&vm, VMDBG_RUN_PASS);
-		if (exit != VMDBG_EXIT_BREAK)
+		if (exit != VMDBG_EXIT_BREAK || arrivals == 20)
 			break;
 		arrivals++;
 		bad += vm.regs->rip != la[1] || vm.regs->gpr[0] != arrivals || vm.regs->gpr[3] != arrivals - 1 ||
@@ -272,6 +272,35 @@ static void test_debug(void)
 	vm_close(&vm);
 }
 
+/* --- descriptor tables --- */
+
+CODE(store_gdtr, ".code64\n sgdt (%rdi)\n hlt\n");
+
+static void test_umip(void)
+{
+	struct vm vm;
+	int exit;
+
+	vm_open(&vm, VM_LONG, store_gdtr, store_gdtr_end);
+	vm.regs->gpr[7] = VM_DATA;
+	vm.regs->cr4 |= 1 << 11;
+	for (u32 cpl = 1; cpl <= 3; cpl++) {
+		vm.regs->seg[1].ar = 0xa09b | cpl << 5;
+		vm.regs->seg[2].ar = 0xc093 | cpl << 5;
+		vm.regs->seg[1].selector = (u16)(8 | cpl);
+		vm.regs->seg[2].selector = (u16)(16 | cpl);
+		exit = vm_run(&vm, VMDBG_RUN_TABLES);
+		check(hardware(&vm, exit, 46) || (exit == VMDBG_EXIT_EXCEPTION && (vm.run->intr_info & 0xff) == 13) ||
+			  exit == VMDBG_EXIT_SHUTDOWN,
+		      "SGDT exits where that is asked", "exit %d reason %u", exit, vm.run->hw_reason);
+		exit = vm_step(&vm, 1);
+		check(exit == VMDBG_EXIT_SPECIAL || (exit == VMDBG_EXIT_EXCEPTION && (vm.run->intr_info & 0xff) == 13),
+		      "stepped, it is forbidden by CR4.UMIP, whatever processor this is", "exit %d info %#x insns %llu",
+		      exit, vm.run->intr_info, LL(vm.run->insns));
+	}
+	vm_close(&vm);
+}
+
 int main(void)
 {
 	test_alarm();
@@ -281,5 +310,6 @@ int main(void)
 	test_window();
 	test_breaks();
 	test_debug();
+	test_umip();
 	return failures != 0;
 }

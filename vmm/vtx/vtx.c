@@ -100,7 +100,6 @@ static u32 tsc_flags(struct vtx_cpu *cpu)
 	run->tsc_floor = floor;
 	run->tsc_limit = limit;
 	run->tsc_room = (u32)min64(m->stop_at - m->accesses - 1, VMDBG_TSC_RING);
-	run->tsc_aux = (u32)cpu->vcpu.regs.tsc_aux;
 	return VMDBG_RUN_TSC_HERE;
 }
 
@@ -150,6 +149,7 @@ int vtx_enter(struct vtx_cpu *cpu, u32 flags, u64 until)
 	run->alarm = monotonic_ns() + LOOK_NS;
 	if (!(flags & VMDBG_RUN_STEP))
 		run->alarm = min64(run->alarm, cpu->vcpu.alarm);
+	run->tsc_aux = (u32)cpu->vcpu.regs.tsc_aux;
 	run->nr_dirty = run->nr_tsc = 0;
 	vtx_regs_out(&run->regs, &cpu->vcpu.regs);
 	if (ioctl(cpu->fd, VMDBG_IOC_RUN, &arg)) {
@@ -434,6 +434,8 @@ static void run_on(struct vtx_cpu *cpu, u64 until)
 		flags |= VMDBG_RUN_X87;
 	if (vcpu->probe.in[PROBE_EVENT + TARGET_EVENT_CR3].nr)
 		flags |= VMDBG_RUN_CR3;
+	if (!(flags & VMDBG_RUN_STEP) && (vcpu->regs.cr4 & CR4_UMIP)) /* the processor may not have it */
+		flags |= VMDBG_RUN_TABLES;
 	cpu->alone = false;
 	handle(cpu, vtx_enter(cpu, flags, alone ? vcpu->insns + 1 : until));
 	cpu->alarmed = free && cpu->run->exit == VMDBG_EXIT_KICK && monotonic_ns() >= vcpu->alarm;

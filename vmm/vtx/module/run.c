@@ -105,6 +105,16 @@ static void guest_xcr0(struct vcpu *v, bool in)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, in ? v->guest_xcr0 : v->host_xcr0);
 }
 
+/* RDPID, which nothing stops, reads it; the kernel doesn't before it returns to user mode. */
+static void swap_tsc_aux(struct vcpu *v, bool in)
+{
+	if (!boot_cpu_has(X86_FEATURE_RDPID))
+		return;
+	if (in)
+		rdmsrl(MSR_TSC_AUX, v->host_tsc_aux);
+	wrmsrl(MSR_TSC_AUX, in ? v->run.tsc_aux : v->host_tsc_aux);
+}
+
 static void load_rest(struct vcpu *v)
 {
 	struct vmdbg_regs *r = v->regs;
@@ -115,6 +125,7 @@ static void load_rest(struct vcpu *v)
 		rdmsrl(swapped_msrs[n], v->host_msr[n]);
 		wrmsrl(swapped_msrs[n], msr[n]);
 	}
+	swap_tsc_aux(v, true);
 	*(u32 *)(r->fxsave + FXSAVE_MXCSR) &= MXCSR_MASK;
 	asm volatile("fxrstor64 %0" : : "m"(r->fxsave));
 	v->host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
@@ -135,6 +146,7 @@ static void store_rest(struct vcpu *v)
 	rdmsrl(MSR_KERNEL_GS_BASE, r->kernel_gs_base);
 	for (n = 0; n < ARRAY_SIZE(swapped_msrs); n++)
 		wrmsrl(swapped_msrs[n], v->host_msr[n]);
+	swap_tsc_aux(v, false);
 }
 
 /* Pending interrupts of the host are taken here, with nothing of the guest's that they could meet. */

@@ -157,11 +157,11 @@ static unsigned int code_bits(const struct vcpu *v)
 	return ar & BIT(14) ? 32 : 16;
 }
 
-/* Descriptor-table instructions at CPL 3 under UMIP, on a processor without it. */
+/* Descriptor-table instructions outside of CPL 0 under UMIP, on a processor without it. */
 static bool umip_forbids(struct vcpu *v)
 {
 	return (v->regs->cr4 & X86_CR4_UMIP) && !(vmx_caps.cr4_fixed1 & X86_CR4_UMIP) &&
-	       (vmread(GUEST_SS_AR_BYTES) >> 5 & 3) == 3;
+	       (vmread(GUEST_SS_AR_BYTES) >> 5 & 3);
 }
 
 static bool left_to_user(struct vcpu *v)

@@ -160,7 +160,7 @@ struct vcpu {
 	const u8 *code;
 
 	/* of the host, within a slice */
-	u64 host_msr[4];
+	u64 host_msr[4], host_tsc_aux;
 	u64 host_xcr0, guest_xcr0;
 	u64 entries;            /* so far */
 	unsigned int unsettled; /* how often the present instruction was begun anew (free.c) */
