@@ -511,6 +511,42 @@ static void test_large(void)
 	vm_close(&vm);
 }
 
+/* --- A20M# --- */
+
+CODE(line20, ".code64\n mov 0x310010, %eax\n mov 0x310010, %ebx\n mov 0x310010, %ecx\n movl $7, 0x310010\n"
+	     " mov 0x310010, %edx\n hlt\n");
+
+static void test_a20m(void)
+{
+	u32 flags = vm_step_flags;
+	struct vm vm;
+	int exit;
+
+	vm_open_sized(&vm, VM_LONG, line20, line20_end, VM_RAM, true);
+	store32(vm.ram + 0x210010, 1);
+	store32(vm.ram + 0x310010, 2);
+	vm_step(&vm, 1);
+	vm_step_flags |= VMDBG_RUN_A20M;
+	exit = vm_step(&vm, 1);
+	check(exit == VMDBG_EXIT_POSITION && (u32)vm.regs->gpr[0] == 2 && (u32)vm.regs->gpr[3] == 1,
+	      "A20M#: bit 20 of an address is 0, what was mapped before is forgotten", "exit %d eax %#llx ebx %#llx",
+	      exit, LL(vm.regs->gpr[0]), LL(vm.regs->gpr[3]));
+	vm_access(&vm, 0x210000, 1, 0, NULL);
+	exit = vm_step(&vm, 1);
+	check(exit == VMDBG_EXIT_EPT && vm.run->gpa == 0x210010, "A20M#: a limit is of the page that is reached",
+	      "exit %d gpa %#llx", exit, LL(vm.run->gpa));
+	vm_access(&vm, 0x210000, 1, VMDBG_RWX, NULL);
+	vm_step(&vm, 2);
+	check(load32(vm.ram + 0x210010) == 7 && load32(vm.ram + 0x310010) == 2 && written(&vm, 0x210000) &&
+		  !written(&vm, 0x310000),
+	      "A20M#: which is told as written, too", "%u, %u", load32(vm.ram + 0x210010), load32(vm.ram + 0x310010));
+	vm_step_flags = flags;
+	vm_step(&vm, 1);
+	check((u32)vm.regs->gpr[2] == 2, "A20M#: and without it the address is as before", "edx %#llx",
+	      LL(vm.regs->gpr[2]));
+	vm_close(&vm);
+}
+
 /* --- answered in the kernel --- */
 
 CODE(tsc_loop, ".code64\n mov $200, %ecx\n 1: rdtsc\n dec %ecx\n jnz 1b\n hlt\n");
@@ -841,6 +877,7 @@ int main(int argc, char **argv)
 	test_dirty();
 	test_device();
 	test_large();
+	test_a20m();
 	test_tsc();
 	test_cpuid();
 	test_breaks();

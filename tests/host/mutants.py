@@ -34,6 +34,8 @@ MUTANTS = {
     "tsc-out-of-order": ("exit.c", "ring[v->run.nr_tsc].value = tsc;", "ring[v->run.nr_tsc ^ 1].value = tsc;"),
     "no-window": ("vmcs.c", "primary |= CPU_BASED_INTR_WINDOW_EXITING;", "primary |= 0;"),
     "writes-stay-told": ("exit.c", "ept_note_written(&v->ept, entry);", ";"),
+    "a20m-keeps-entries": ("run.c", "ept_clear_all(&v->ept);", ";"),
+    "a20m-limit-missed": ("main.c", "entry = v->held ? ept_entry(&v->ept, gpa | v->held) : NULL;", "entry = NULL;"),
     "writes-untold": ("exit.c", "!note_dirty(v, gfn)", "!v->vmcs"),
 }
 
