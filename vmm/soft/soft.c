@@ -165,7 +165,8 @@ static bool stop(struct soft_cpu *cpu, u64 until, enum exit_reason *reason)
 	return vcpu_run_ends(&cpu->vcpu, until, delivered, false, reason);
 }
 
-static enum exit_reason run_blocks(struct soft_cpu *cpu, u64 until)
+/* Apart from setjmp(), which keeps no variables. */
+static __attribute__((noinline)) enum exit_reason run_blocks(struct soft_cpu *cpu, u64 until)
 {
 	enum exit_reason reason;
 
@@ -205,7 +206,7 @@ static void unwind(struct soft_cpu *cpu)
 static enum exit_reason run_until(struct vcpu *vcpu, u64 until)
 {
 	struct soft_cpu *cpu = soft_cpu(vcpu);
-	volatile enum exit_reason reason = EXIT_KICKED; /* kept over longjmp */
+	enum exit_reason reason;
 
 	split_flags(cpu);
 	vcpu->probe.fresh = cpu->delivery = vcpu->amid = false;
