@@ -491,6 +491,20 @@ static void cut_golden(const char *name, u64 position)
 	rig_down(&rig);
 }
 
+/* Its places have no counts: vmdbg branch settles it first. */
+static bool ran_freely(const char *name)
+{
+	struct trace_reader *r = open_trace(name);
+	struct session session;
+	bool free;
+
+	ck_assert_msg(!session_load(&session, r, NULL, NULL, NULL, &err), "%s", err.text);
+	free = session.config.free;
+	session_free(&session);
+	trace_close(r);
+	return free;
+}
+
 START_TEST(golden_traces_are_cut)
 {
 	glob_t found;
@@ -501,6 +515,8 @@ START_TEST(golden_traces_are_cut)
 
 		ck_assert_int_eq(replay_all(found.gl_pathv[i], &last, &events), REPLAY_EQUAL);
 		ck_assert_uint_gt(last, 100);
+		if (ran_freely(found.gl_pathv[i]))
+			continue;
 		cut_golden(found.gl_pathv[i], 0);
 		cut_golden(found.gl_pathv[i], 1);
 		cut_golden(found.gl_pathv[i], last - 1);
