@@ -959,10 +959,25 @@ static void check_end(struct replayer *rp)
 		rp->result = REPLAY_EQUAL;
 }
 
+/* The guest has said that it panics; where the recording was then ended the clock had been moved once more. */
+static void go_to_end(struct replayer *rp)
+{
+	struct machine *m = rp->m;
+
+	if (rp->result != REPLAY_RUNNING || !head_is(rp, EVENT_ADVANCE) || rp->head.event.flags & EVENT_IDLE ||
+	    !rp->have_end || m->end != END_PANIC || rp->end.reason != END_PANIC)
+		return;
+	m->end = END_NONE;
+	machine_run(m, CLOCK_NEVER);
+}
+
 enum replay_result replayer_finish(struct replayer *rp)
 {
 	struct machine *m = rp->m;
-	bool stopped = m->end == END_NONE || m->end == END_USER || m->end == END_UNTIL;
+	bool stopped;
+
+	go_to_end(rp);
+	stopped = m->end == END_NONE || m->end == END_USER || m->end == END_UNTIL;
 
 	if (rp->result == REPLAY_RUNNING) {
 		/* The caller's own condition was met first. */
