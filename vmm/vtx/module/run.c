@@ -157,6 +157,9 @@ static void let_host_in(struct vcpu *v)
 	asm volatile("nop");
 	local_irq_disable();
 	guest_xcr0(v, true);
+	/* One of them was a restart's: there is no VMCS to write to (slice()). */
+	if (!vmx_here())
+		return;
 	/* An interrupt may have changed them. */
 	vmwrite(v, HOST_CR3, __read_cr3());
 	vmwrite(v, HOST_CR4, __read_cr4());
