@@ -50,6 +50,14 @@ def record(dir_, name, *args, statuses=(0,)):
     return trace if good else None
 
 
+def panic():
+    """A recording ends where the guest says that it panics."""
+    dir_ = scratch("free-panic")
+    trace = record(dir_, "a panic", os.path.join(BUILD, "demo", "demo.elf"), statuses=(4,))
+    if trace:
+        replayed("a panic", dir_, trace)
+
+
 def guests():
     dir_ = scratch("free-guests")
     for name in ("free64", "irq64", "paging64", "pm32", "sys_task32", "sys_debug64", "hello32"):
@@ -184,6 +192,7 @@ def linux():
 
 
 def main():
+    panic()
     guests()
     rounds()
     dir_ = scratch("free")
