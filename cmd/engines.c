@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* In the order in which auto takes them, the fastest first: vtx steps every instruction so far (docs/vtx.md). */
+/* In the order in which auto takes them, the best tried first: vtx hasn't seen a real processor yet (docs/vtx.md). */
 const struct engine_ops *const engines[ENGINES] = {&kvm_engine, &soft_engine, &vtx_engine};
 
 int engine_choose(const char *name, const struct engine_ops **engine, struct error *err)

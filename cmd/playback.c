@@ -61,7 +61,7 @@ static int settle(struct playback *p, const struct options *o, struct error *err
 	if (!rc)
 		rc = trace_settle_to(o, path, 0, err);
 	/* What is whole of a recording that is cut off can be replayed with counts too. */
-	if (!rc || rc == -EBADMSG)
+	if (!rc || (rc == -EBADMSG && !access(path, F_OK)))
 		rc = load(p, o, path, err);
 	if (path)
 		unlink(path);
